@@ -1,0 +1,178 @@
+//! Text of the operating system in JSON: words and paths are bytes on Unix, JSON strings are not.
+//!
+//! A word that is UTF-8 stands as a JSON string; any other as `{"hex": "6dff"}`. So every argument, name and path that
+//! the system allows crosses the border unchanged, and a document stays readable where it can.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+
+/// One word on its way into JSON.
+struct Out<'a>(&'a OsStr);
+
+impl Serialize for Out<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(text) = self.0.to_str() {
+            return serializer.serialize_str(text);
+        }
+        let hex = self.0.as_bytes().iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        BTreeMap::from([("hex", hex)]).serialize(serializer)
+    }
+}
+
+/// One word on its way out of JSON.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct In(OsString);
+
+#[derive(serde::Deserialize)]
+#[serde(untagged, expecting = "text, or {\"hex\": …} for bytes that are not UTF-8")]
+enum Written {
+    Text(String),
+    Hex(Hex),
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hex {
+    hex: String,
+}
+
+impl<'de> Deserialize<'de> for In {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) => Ok(Self(text.into())),
+            Written::Hex(Hex { hex }) => unhex(&hex)
+                .map(|bytes| Self(OsString::from_vec(bytes)))
+                .ok_or_else(|| D::Error::custom("hex wants an even number of hexadecimal digits")),
+        }
+    }
+}
+
+fn unhex(hex: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = hex.chars().map(|digit| digit.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok()).collect()
+}
+
+/// `#[serde(with = "text::word")]` for an [`OsString`] or a path.
+pub(crate) mod word {
+    use super::{Deserialize, Deserializer, In, OsStr, OsString, Out, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: AsRef<OsStr>, S: Serializer>(word: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        Out(word.as_ref()).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, T: From<OsString>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        In::deserialize(deserializer).map(|word| word.0.into())
+    }
+}
+
+/// `#[serde(with = "text::optional")]` for an optional word or path.
+pub(crate) mod optional {
+    use super::{Deserialize, Deserializer, In, OsStr, OsString, Out, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: AsRef<OsStr>, S: Serializer>(word: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+        word.as_ref().map(|word| Out(word.as_ref())).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, T: From<OsString>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+        Option::<In>::deserialize(from).map(|word| word.map(|word| word.0.into()))
+    }
+}
+
+/// `#[serde(with = "text::words")]` for a list of words.
+pub(crate) mod words {
+    use super::{Deserialize, Deserializer, In, OsString, Out, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(words.iter().map(|word| Out(word)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OsString>, D::Error> {
+        Vec::<In>::deserialize(deserializer).map(|words| words.into_iter().map(|word| word.0).collect())
+    }
+}
+
+/// `#[serde(with = "text::pairs")]` for an environment: a list of `[name, value]`, since a JSON key must be UTF-8.
+pub(crate) mod pairs {
+    use super::{BTreeMap, Deserialize, Deserializer, In, OsString, Out, Serializer};
+
+    type Env = BTreeMap<OsString, OsString>;
+
+    pub(crate) fn serialize<S: Serializer>(env: &Env, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(env.iter().map(|(name, value)| (Out(name), Out(value))))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Env, D::Error> {
+        let pairs = Vec::<(In, In)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect())
+    }
+}
+
+/// `#[serde(with = "text::millis")]` for an optional duration, as whole milliseconds.
+pub(crate) mod millis {
+    use std::time::Duration;
+
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Option::<u64>::deserialize(deserializer).map(|millis| millis.map(Duration::from_millis))
+    }
+}
+
+/// `#[serde(with = "text::unix_millis")]` for an optional time, as whole milliseconds since 1970.
+pub(crate) mod unix_millis {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Deserializer, Serializer, millis};
+
+    pub(crate) fn serialize<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+        let since = time.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        millis::serialize(&since, serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+        let since: Option<Duration> = millis::deserialize(deserializer)?;
+        Ok(since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)))
+    }
+}
+
+/// Whether a field need not be written: it has the value that a reader would assume.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_string_survives_the_way_through_json() {
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+        struct Document(#[serde(with = "words")] Vec<OsString>);
+        let all: Vec<u8> = (0..=255).collect();
+        let document = Document(vec![OsString::from_vec(all), "plain é".into(), OsString::new()]);
+        let json = serde_json::to_string(&document).expect("words serialize");
+        assert!(json.contains("\"plain é\""), "UTF-8 stays readable: {json}");
+        assert_eq!(serde_json::from_str::<Document>(&json).ok(), Some(document));
+    }
+
+    #[test]
+    fn bad_hex_is_refused() {
+        for json in [r#"{"hex":"0"}"#, r#"{"hex":"zz"}"#, r#"{"hex":"00","more":1}"#, "{}", "1"] {
+            assert!(serde_json::from_str::<In>(json).is_err(), "{json} was read");
+        }
+    }
+}
