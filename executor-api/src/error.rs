@@ -39,7 +39,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The rights are missing. `EPERM`, and `EACCES` outside of starting a program.
     Denied,
-    /// The program, file, user or task is not there. `ENOENT`, `ESRCH`.
+    /// The thing that was named is not there: from `start` that is the program, elsewhere the task or the file. `ENOENT`,
+    /// `ESRCH`.
     NotFound,
     /// The program is there and cannot be executed: no permission, no known format. `EACCES`, `ENOEXEC`.
     NotExecutable,

@@ -86,8 +86,9 @@ pub trait Executor: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `NotFound` (`ENOENT`) and `NotExecutable` (`EACCES`, `ENOEXEC`) for the program, `NotFound` for an unknown user
-    /// by its name, `Exists` for an id that is taken, and what the system says.
+    /// `NotFound` (`ENOENT`) and `NotExecutable` (`EACCES`, `ENOEXEC`) for the program and for nothing else: hosts answer
+    /// them with 127 and 126. `InvalidSpec` that names it for a user, group, directory or file that is not there, `Exists`
+    /// for an id that is taken, and what the system says.
     fn start(&self, spec: &TaskSpec, fds: StdioFds<'_>) -> Result<()>;
 
     /// Waits until the task has ended, at most `timeout` (none: for ever, zero: not at all); `None` when it still runs.

@@ -1,0 +1,104 @@
+//! From words to what the library takes: units, environment, directories.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
+
+use executor_loader::executor_api::Error as TaskError;
+use executor_loader::{Command, Error, Loader, Stdio};
+
+use super::args::{Global, Run};
+use super::report;
+
+/// Reads a time: bare seconds, or units as in `1m30s` and `500ms`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let bare = text.parse::<f64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    let read = match bare {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
+        None => humantime::parse_duration(text).map_err(|error| error.to_string()),
+    };
+    read.map_err(|error| format!("{error}; write 5s, 1m30s, 500ms or bare seconds"))
+}
+
+/// The plugins of this host, as the options say.
+pub(crate) fn loader(global: &Global) -> Result<Loader, Error> {
+    let mut builder = Loader::builder();
+    for dir in &global.plugin_path {
+        builder = builder.dir(dir);
+    }
+    if let Some(file) = &global.lock_file {
+        builder = builder.lock_file(file);
+    }
+    if global.verbose {
+        builder = builder.log(|level, line| report::say(&format!("{level:?}: {line}").to_lowercase()));
+    }
+    builder.build()
+}
+
+/// The command of `run`, with this process's streams.
+pub(crate) fn command(run: &Run) -> Result<Command, Error> {
+    let (program, args) =
+        run.command.split_first().ok_or_else(|| TaskError::invalid("run a command", "none is given"))?;
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    for word in &run.env {
+        let (name, value) = variable(word)?;
+        command.env(name, value);
+    }
+    let resources = command.resources_mut();
+    (resources.wall_time, resources.memory) = (run.timeout, run.memory);
+    (resources.cpus, resources.pids) = (run.cpus, run.pids);
+    command.spec_mut().cwd.clone_from(&run.workdir);
+    command.spec_mut().identity.user.clone_from(&run.user);
+    if let Some(name) = &run.name {
+        command.name(name.clone());
+    }
+    if let Some(plugin) = &run.plugin {
+        command.plugin(plugin.clone());
+    }
+    if run.best_effort {
+        command.best_effort();
+    }
+    if run.require_isolation {
+        command.require_isolation();
+    }
+    Ok(command)
+}
+
+/// `NAME=VALUE`, or `NAME` for the value that it has here.
+fn variable(word: &OsStr) -> Result<(OsString, OsString), Error> {
+    let bytes = word.as_bytes();
+    let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
+        let missing = || {
+            TaskError::invalid(format!("set the environment variable {word:?}"), "it is not set here either")
+                .with_fix("write NAME=VALUE")
+        };
+        return Ok((word.to_owned(), std::env::var_os(word).ok_or_else(missing)?));
+    };
+    let [name, value] = [&bytes[..at], &bytes[at + 1..]].map(|part| OsString::from_vec(part.to_owned()));
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        let cases = [("5", 5000), ("5s", 5000), ("1m30s", 90_000), ("500ms", 500), ("0.5", 500), ("1h", 3_600_000)];
+        for (text, millis) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "-1", "s", "1x", "1e9", "inf", "nan", "99999999999999999999999"] {
+            assert!(duration(text).is_err(), "{text} was read");
+        }
+    }
+
+    #[test]
+    fn variables_split_at_the_first_equals_sign() {
+        let read = |word: &str| variable(OsStr::new(word)).map_err(|error| error.to_string());
+        assert_eq!(read("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(read("A="), Ok(("A".into(), OsString::new())));
+        assert!(read("EXECUTOR_SURELY_NOT_SET").is_err_and(|error| error.contains("EXECUTOR_SURELY_NOT_SET")));
+    }
+}

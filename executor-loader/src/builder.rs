@@ -1,0 +1,166 @@
+//! How a loader is set up: where it looks, whom it asks, what it remembers.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use executor_api::LogLevel;
+use executor_api::abi::LogSink;
+use executor_api::plugin::HostSettings;
+
+use crate::cache::Cache;
+use crate::discover::Discovery;
+use crate::error::{Error, Result};
+use crate::loader::Loader;
+use crate::lock::LockFile;
+use crate::search::default_dirs;
+use crate::trust::open_trusted;
+
+/// The program that asks plugins, beside them in their directory.
+const PROBER: &str = "executor-probe";
+
+/// How a [`Loader`] looks for plugins.
+///
+/// # Examples
+///
+/// ```no_run
+/// use executor_loader::Loader;
+///
+/// let loader = Loader::builder()
+///     .dir("/opt/isolation/lib/executor/1") // before the usual places
+///     .lock_file("/etc/executor/plugins.sha256")
+///     .log(|level, message| eprintln!("{level:?}: {message}"))
+///     .build()?;
+/// # Ok::<(), executor_loader::Error>(())
+/// ```
+pub struct LoaderBuilder {
+    dirs: Vec<PathBuf>,
+    only: bool,
+    prober: Option<PathBuf>,
+    cache: Option<PathBuf>,
+    lock: Option<PathBuf>,
+    settings: HostSettings,
+    sink: LogSink,
+}
+
+impl fmt::Debug for LoaderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoaderBuilder").field("dirs", &self.dirs).field("only", &self.only).finish_non_exhaustive()
+    }
+}
+
+impl Default for LoaderBuilder {
+    fn default() -> Self {
+        Self {
+            dirs: Vec::new(),
+            only: false,
+            prober: None,
+            cache: Cache::default_dir(),
+            lock: None,
+            settings: HostSettings::default(),
+            sink: Arc::new(|_, _| ()),
+        }
+    }
+}
+
+impl LoaderBuilder {
+    /// Looks in `dir` before the usual places, behind those given before.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dirs.push(dir.into());
+        self
+    }
+
+    /// Looks in `dirs` and nowhere else.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn search_only(mut self, dirs: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.dirs = dirs.into_iter().collect();
+        self.only = true;
+        self
+    }
+
+    /// Asks plugins with this program, instead of the first trusted `executor-probe` beside the plugins.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn prober(mut self, program: impl Into<PathBuf>) -> Self {
+        self.prober = Some(program.into());
+        self
+    }
+
+    /// Keeps answers of plugins in `dir`, instead of `/run/executor/cache` for root or `$XDG_RUNTIME_DIR/executor/cache`.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cache = Some(dir.into());
+        self
+    }
+
+    /// Asks every plugin anew and remembers nothing.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn no_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
+    /// Takes only plugins whose digest is in `file`, in the format of sha256sum(1): `<hex>  libexecutor_linux.so`.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn lock_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.lock = Some(file.into());
+        self
+    }
+
+    /// Lets plugins keep records of tasks in `dir`, instead of each one's default.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.settings.state_dir = Some(dir.into());
+        self
+    }
+
+    /// Hands every log line of a plugin to `sink`, from any thread; by default they are dropped.
+    ///
+    /// A sink that panics costs the line, not the host; [`Loader::sink_panic`] tells.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn log(mut self, sink: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Self {
+        self.sink = Arc::new(sink);
+        self
+    }
+
+    /// Looks for plugins and asks each what it can do.
+    ///
+    /// Takes as long as the slowest plugin does to answer, at most about two seconds; next to nothing when the cache
+    /// knows the answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setup`] for a lock file that cannot be read or trusted, or a prober that was named and is not there. A
+    /// plugin that cannot be used is no error but a line in [`Loader::report`].
+    ///
+    /// Example: [`LoaderBuilder`].
+    pub fn build(self) -> Result<Loader> {
+        let lock = self.lock.as_deref().map(LockFile::read).transpose().map_err(Error::Setup)?;
+        let mut dirs = self.dirs;
+        if !self.only {
+            dirs.extend(default_dirs(std::env::current_exe().ok().as_deref()));
+        }
+        let named = self.prober.as_deref().map(open_trusted).transpose().map_err(Error::Setup)?;
+        let prober = named.or_else(|| dirs.iter().find_map(|dir| open_trusted(&dir.join(PROBER)).ok()));
+        let cache = self.cache.and_then(|dir| Cache::open(dir, &self.settings));
+        let discovery = Discovery { settings: &self.settings, lock: lock.as_ref(), prober, cache };
+        let candidates = discovery.look(&dirs);
+        Ok(Loader::new_with(candidates, dirs, self.settings, self.sink, lock))
+    }
+}

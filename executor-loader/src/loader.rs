@@ -1,0 +1,176 @@
+//! The plugins of a host: reported, chosen from, and opened as they are needed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use executor_api::abi::{LogSink, PluginHandle};
+use executor_api::plugin::HostSettings;
+use executor_api::{Demands, PluginName, TaskId};
+
+use crate::builder::LoaderBuilder;
+use crate::candidate::Candidate;
+use crate::choose::{Choice, choose};
+use crate::discover::settings_for;
+use crate::elf;
+use crate::error::{Error, Result};
+use crate::lock::LockFile;
+use crate::open::{By, open};
+use crate::refusal::{Refusal, Stage};
+use crate::task::Task;
+use crate::trust::open_trusted;
+
+/// The plugins of this host, looked at and asked, and opened as they are needed.
+///
+/// # Examples
+///
+/// ```no_run
+/// use executor_loader::{Command, Loader};
+///
+/// let loader = Loader::new()?;
+/// let task = Command::new("make").arg("-j4").start(&loader)?;
+/// println!("{}: {}", task.id(), task.wait()?);
+/// # Ok::<(), executor_loader::Error>(())
+/// ```
+pub struct Loader {
+    candidates: Vec<Candidate>,
+    dirs: Vec<PathBuf>,
+    settings: HostSettings,
+    sink: LogSink,
+    lock: Option<LockFile>,
+    opened: Mutex<BTreeMap<PluginName, Arc<PluginHandle>>>,
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader").field("candidates", &self.candidates).finish_non_exhaustive()
+    }
+}
+
+impl Loader {
+    /// Looks in the usual places, with the usual settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`LoaderBuilder::build`]; with the usual settings there is nothing to go wrong.
+    ///
+    /// Example: [`Loader`].
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    pub(crate) fn new_with(
+        candidates: Vec<Candidate>,
+        dirs: Vec<PathBuf>,
+        settings: HostSettings,
+        sink: LogSink,
+        lock: Option<LockFile>,
+    ) -> Self {
+        Self { candidates, dirs, settings, sink, lock, opened: Mutex::default() }
+    }
+
+    /// Looks elsewhere, or otherwise.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn builder() -> LoaderBuilder {
+        LoaderBuilder::default()
+    }
+
+    /// Every file that could have been a plugin, in the order of the search, with what became of it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let loader = executor_loader::Loader::new()?;
+    /// for candidate in loader.report() {
+    ///     println!("{candidate}"); // one line, whatever the file is
+    /// }
+    /// # Ok::<(), executor_loader::Error>(())
+    /// ```
+    #[must_use]
+    pub fn report(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The directories that were looked in, first to last.
+    ///
+    /// Example: [`Loader::report`].
+    #[must_use]
+    pub fn dirs(&self) -> &[PathBuf] {
+        &self.dirs
+    }
+
+    /// The plugin for a task that makes `demands`, only `asked` where one is named; nothing is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPlugin`] with the reason for each plugin.
+    ///
+    /// Example: [`choose`].
+    pub fn choose(&self, demands: &Demands, asked: Option<&PluginName>) -> Result<Choice> {
+        let offers: Vec<_> = self.candidates.iter().filter_map(Candidate::offer).collect();
+        choose(demands, asked, &offers).map_err(Error::NoPlugin)
+    }
+
+    /// Finds a task again by its id: started by this process or another one, running or ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPlugin`] when the plugin in the id is not installed, else what the plugin says: `NotFound` when it
+    /// has no such task, `Unsupported` when it keeps no record of tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let loader = executor_loader::Loader::new()?;
+    /// let task = loader.open(&"linux.build-7".parse()?)?;
+    /// println!("{}", task.wait()?);
+    /// # Ok::<(), executor_loader::Error>(())
+    /// ```
+    pub fn open(&self, id: &TaskId) -> Result<Task> {
+        let handle = self.plugin(id.plugin())?.open(id)?;
+        Ok(Task::new(id.clone(), handle))
+    }
+
+    /// What a sink given to [`LoaderBuilder::log`] last panicked with, called by the plugin `name`.
+    ///
+    /// Example: [`LoaderBuilder::log`].
+    #[must_use]
+    pub fn sink_panic(&self, name: &PluginName) -> Option<executor_api::Error> {
+        self.locked().get(name).and_then(|plugin| plugin.callback_panic())
+    }
+
+    /// The plugin `name`, mapped into this process at the first call.
+    pub(crate) fn plugin(&self, name: &PluginName) -> Result<Arc<PluginHandle>> {
+        let mut opened = self.locked();
+        if let Some(plugin) = opened.get(name) {
+            return Ok(Arc::clone(plugin));
+        }
+        // Refused and unusable ones are told by `choose`, in the words of the report.
+        self.choose(&Demands::default(), Some(name))?;
+        let candidate = self.candidates.iter().find(|candidate| candidate.name.as_ref() == Some(name));
+        let loaded =
+            candidate.map_or_else(|| Err(Refusal::new(Stage::Search, "it is gone")), |candidate| self.load(candidate));
+        let plugin = loaded.map(Arc::new).map_err(|source| Error::Load { plugin: name.clone(), source })?;
+        opened.insert(name.clone(), Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    fn load(&self, candidate: &Candidate) -> Result<PluginHandle, Refusal> {
+        let file = open_trusted(&candidate.path)?;
+        if Some(&file.identity) != candidate.identity.as_ref() {
+            return Err(Refusal::new(Stage::Load, "the file is not the one that was looked at before")
+                .with_fix("look for plugins again (a new Loader)"));
+        }
+        self.lock.as_ref().map(|lock| lock.check(&file)).transpose()?;
+        let metadata = elf::metadata(&file)?;
+        let by = if self.lock.is_some() && cfg!(target_os = "linux") { By::Descriptor } else { By::Path };
+        open(file, &metadata, by, &settings_for(&self.settings, &candidate.path), Arc::clone(&self.sink))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<PluginName, Arc<PluginHandle>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
