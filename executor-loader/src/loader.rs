@@ -134,6 +134,12 @@ impl Loader {
         Ok(Task::new(id.clone(), handle))
     }
 
+    /// An empty task with this id, for a host that makes the calls of [`Executor`](executor_api::Executor) one by one.
+    #[doc(hidden)]
+    pub fn create(&self, id: &TaskId) -> Result<Task> {
+        Ok(Task::new(id.clone(), self.plugin(id.plugin())?.create(id)?))
+    }
+
     /// What a sink given to [`LoaderBuilder::log`] last panicked with, called by the plugin `name`.
     ///
     /// Example: [`LoaderBuilder::log`].

@@ -9,7 +9,7 @@ const LONGEST: usize = 400;
 
 /// What kept a candidate from being used. `Display` is one line: the step at which it stopped, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{stage}: {why}")]
+#[error("{stage}: {}", one_line(why))]
 pub struct Refusal {
     /// The step at which it stopped.
     pub stage: Stage,

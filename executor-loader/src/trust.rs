@@ -98,19 +98,11 @@ pub(crate) fn open_trusted(path: &Path) -> Result<TrustedFile, Refusal> {
     Ok(file)
 }
 
-/// Checks `path` and every directory above it.
+/// The real path of a directory that can be trusted, as can every directory above it; none when nothing is there.
 ///
 /// # Errors
 ///
-/// As [`open_trusted`]; also when there is no such directory.
-pub(crate) fn check_dir(path: &Path) -> Result<(), Refusal> {
-    match real_dir(path)? {
-        Some(_) => Ok(()),
-        None => Err(refusal(format!("{} does not exist", path.display()))),
-    }
-}
-
-/// The real path of a trusted directory; none when nothing is there.
+/// As [`open_trusted`].
 pub(crate) fn real_dir(path: &Path) -> Result<Option<PathBuf>, Refusal> {
     let walk = match walk_or_error(path)? {
         Ok(walk) => walk,

@@ -5,19 +5,22 @@
 //! may change within a major.
 
 mod attach;
+mod bridge;
 pub(crate) mod export;
-mod glue;
 mod guard;
 mod log;
 mod metadata;
 mod object;
+mod phase;
+mod poison;
+mod slot;
 mod types;
 
 pub use abi_stable::library::{LibHeader, RootModuleResult};
 pub use abi_stable::std_types::RStr;
 pub use attach::{PluginHandle, ROOT_SYMBOL, Refusal, TaskHandle, attach};
+pub use bridge::init;
 pub use export::{construct, header, module};
-pub use glue::init;
 pub use log::{HostLog, LogSink};
 pub use metadata::{API_VERSION, METADATA_SECTION, METADATA_SIZE, PluginMetadata, metadata};
 pub use object::{AbiHostBox, AbiPluginBox, AbiResult, ExecutorModRef};
