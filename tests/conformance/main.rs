@@ -1,2 +1,27 @@
-//! Not written yet.
-fn main() {}
+//! What every plugin must do, whoever wrote it: one suite through the loader against each plugin file.
+//!
+//! Runs against every usable plugin that is installed, or against the one file in `EXECUTOR_CONFORMANCE_PLUGIN`. A case
+//! that needs a capability which the plugin does not state is shown as ignored, with that reason; a plugin that states a
+//! capability must pass its cases.
+
+mod border;
+mod launch;
+mod stdio;
+mod stop;
+mod subject;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use subject::{Case, Subject};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let subjects = match Subject::all() {
+        Ok(subjects) => subjects,
+        Err(missing) => return libtest_mimic::run(&arguments, vec![missing]).exit_code(),
+    };
+    let cases: Vec<&Case> = [border::CASES, launch::CASES, stop::CASES, stdio::CASES].into_iter().flatten().collect();
+    let trials: Vec<Trial> = subjects.iter().flat_map(|subject| cases.iter().map(|case| subject.trial(case))).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
