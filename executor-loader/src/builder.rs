@@ -8,11 +8,11 @@ use executor_api::LogLevel;
 use executor_api::abi::LogSink;
 use executor_api::plugin::HostSettings;
 
+use crate::allow::Allowed;
 use crate::cache::Cache;
 use crate::discover::Discovery;
 use crate::error::{Error, Result};
 use crate::loader::Loader;
-use crate::lock::LockFile;
 use crate::search::default_dirs;
 use crate::trust::open_trusted;
 
@@ -39,6 +39,7 @@ pub struct LoaderBuilder {
     prober: Option<PathBuf>,
     cache: Option<PathBuf>,
     lock: Option<PathBuf>,
+    keys: Vec<PathBuf>,
     settings: HostSettings,
     sink: LogSink,
 }
@@ -57,6 +58,7 @@ impl Default for LoaderBuilder {
             prober: None,
             cache: Cache::default_dir(),
             lock: None,
+            keys: Vec::new(),
             settings: HostSettings::default(),
             sink: Arc::new(|_, _| ()),
         }
@@ -119,6 +121,16 @@ impl LoaderBuilder {
         self
     }
 
+    /// Takes only plugins that are signed with the minisign key in this file, or in another one given so: the signature
+    /// of `libexecutor_linux.so` is `libexecutor_linux.so.minisig` beside it.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn public_key(mut self, file: impl Into<PathBuf>) -> Self {
+        self.keys.push(file.into());
+        self
+    }
+
     /// Lets plugins keep records of tasks in `dir`, instead of each one's default.
     ///
     /// Example: [`LoaderBuilder`].
@@ -146,12 +158,12 @@ impl LoaderBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Setup`] for a lock file that cannot be read or trusted, or a prober that was named and is not there. A
+    /// [`Error::Setup`] for a lock file or key that cannot be read or trusted, or a prober that was named and is not there. A
     /// plugin that cannot be used is no error but a line in [`Loader::report`].
     ///
     /// Example: [`LoaderBuilder`].
     pub fn build(self) -> Result<Loader> {
-        let lock = self.lock.as_deref().map(LockFile::read).transpose().map_err(Error::Setup)?;
+        let allowed = Allowed::read(self.lock, &self.keys).map_err(Error::Setup)?;
         let mut dirs = self.dirs;
         if !self.only {
             dirs.extend(default_dirs(std::env::current_exe().ok().as_deref()));
@@ -159,8 +171,8 @@ impl LoaderBuilder {
         let named = self.prober.as_deref().map(open_trusted).transpose().map_err(Error::Setup)?;
         let prober = named.or_else(|| dirs.iter().find_map(|dir| open_trusted(&dir.join(PROBER)).ok()));
         let cache = self.cache.and_then(|dir| Cache::open(dir, &self.settings));
-        let discovery = Discovery { settings: &self.settings, lock: lock.as_ref(), prober, cache };
+        let discovery = Discovery { settings: &self.settings, allowed: &allowed, prober, cache };
         let candidates = discovery.look(&dirs);
-        Ok(Loader::new_with(candidates, dirs, self.settings, self.sink, lock))
+        Ok(Loader::new_with(candidates, dirs, self.settings, self.sink, allowed))
     }
 }

@@ -10,10 +10,10 @@ use executor_api::abi::PluginMetadata;
 use executor_api::plugin::HostSettings;
 use executor_api::{Capabilities, PluginName};
 
+use crate::allow::Allowed;
 use crate::cache::Cache;
 use crate::candidate::{Candidate, Status};
 use crate::elf;
-use crate::lock::LockFile;
 use crate::probe::{Question, probe_all};
 use crate::prober::Answer;
 use crate::refusal::{Refusal, Stage};
@@ -23,7 +23,7 @@ use crate::trust::{FileIdentity, TrustedFile, open_trusted};
 /// What a look needs.
 pub(crate) struct Discovery<'a> {
     pub(crate) settings: &'a HostSettings,
-    pub(crate) lock: Option<&'a LockFile>,
+    pub(crate) allowed: &'a Allowed,
     pub(crate) prober: Option<TrustedFile>,
     pub(crate) cache: Option<Cache>,
 }
@@ -71,7 +71,7 @@ impl Discovery<'_> {
 
     fn checked(&self, path: &Path, name: &PluginName) -> Result<(TrustedFile, PluginMetadata), Refusal> {
         let file = open_trusted(path)?;
-        self.lock.map(|lock| lock.check(&file)).transpose()?;
+        self.allowed.check(&file)?;
         let metadata = elf::metadata(&file)?;
         if metadata.name != *name {
             let why = format!("it calls itself {:?}, its file name says {:?}", metadata.name.as_str(), name.as_str());

@@ -21,10 +21,11 @@
 //!
 //! # Layers
 //!
-//! `search` finds files, `trust`, `lock` and `elf` check them without running them, `probe` (with the program of
+//! `search` finds files, `trust`, `allow` (`lock`, `signature`) and `elf` check them without running them, `probe` (with the program of
 //! `prober`) asks them in another process, `cache` remembers the answers, `discover` puts these in order; `choose` is
 //! pure; `open` is the only place that maps a plugin into this process; `command` and `task` are what hosts use.
 
+mod allow;
 mod builder;
 mod cache;
 mod candidate;
@@ -42,6 +43,7 @@ mod probe;
 pub mod prober;
 mod refusal;
 mod search;
+mod signature;
 mod stdio;
 mod task;
 mod trust;

@@ -9,13 +9,13 @@ use executor_api::abi::{LogSink, PluginHandle};
 use executor_api::plugin::HostSettings;
 use executor_api::{Demands, PluginName, TaskId};
 
+use crate::allow::Allowed;
 use crate::builder::LoaderBuilder;
 use crate::candidate::Candidate;
 use crate::choose::{Choice, choose};
 use crate::discover::settings_for;
 use crate::elf;
 use crate::error::{Error, Result};
-use crate::lock::LockFile;
 use crate::open::{By, open};
 use crate::refusal::{Refusal, Stage};
 use crate::task::Task;
@@ -38,7 +38,7 @@ pub struct Loader {
     dirs: Vec<PathBuf>,
     settings: HostSettings,
     sink: LogSink,
-    lock: Option<LockFile>,
+    allowed: Allowed,
     opened: Mutex<BTreeMap<PluginName, Arc<PluginHandle>>>,
 }
 
@@ -65,9 +65,9 @@ impl Loader {
         dirs: Vec<PathBuf>,
         settings: HostSettings,
         sink: LogSink,
-        lock: Option<LockFile>,
+        allowed: Allowed,
     ) -> Self {
-        Self { candidates, dirs, settings, sink, lock, opened: Mutex::default() }
+        Self { candidates, dirs, settings, sink, allowed, opened: Mutex::default() }
     }
 
     /// Looks elsewhere, or otherwise.
@@ -170,9 +170,9 @@ impl Loader {
             return Err(Refusal::new(Stage::Load, "the file is not the one that was looked at before")
                 .with_fix("look for plugins again (a new Loader)"));
         }
-        self.lock.as_ref().map(|lock| lock.check(&file)).transpose()?;
+        self.allowed.check(&file)?;
         let metadata = elf::metadata(&file)?;
-        let by = if self.lock.is_some() && cfg!(target_os = "linux") { By::Descriptor } else { By::Path };
+        let by = if self.allowed.by_content() && cfg!(target_os = "linux") { By::Descriptor } else { By::Path };
         open(file, &metadata, by, &settings_for(&self.settings, &candidate.path), Arc::clone(&self.sink))
     }
 

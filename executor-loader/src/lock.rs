@@ -30,13 +30,7 @@ impl LockFile {
     ///
     /// A refusal for a list that is not trusted, too large, or has a line that is not of the format.
     pub(crate) fn read(path: &Path) -> Result<Self, Refusal> {
-        let file = open_trusted(path)?;
-        let mut text = Vec::new();
-        if file.identity.size > LARGEST {
-            return Err(refusal(format!("{} is larger than {LARGEST} bytes", path.display())));
-        }
-        each_chunk(&file, |chunk| text.extend_from_slice(chunk))?;
-        let text = String::from_utf8(text).map_err(|_| refusal(format!("{} is not text", path.display())))?;
+        let text = text(&open_trusted(path)?)?;
         let mut digests = BTreeMap::new();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             let wrong = |why: &str| refusal(format!("line {} of {} {why}", number + 1, path.display()));
@@ -71,8 +65,26 @@ impl LockFile {
     }
 }
 
+/// Reads a file of settings as text.
+///
+/// # Errors
+///
+/// A refusal for a file that is too large, cannot be read, or is not UTF-8.
+pub(crate) fn text(file: &TrustedFile) -> Result<String, Refusal> {
+    let mut text = Vec::new();
+    if file.identity.size > LARGEST {
+        return Err(refusal(format!("{} is larger than {LARGEST} bytes", file.path.display())));
+    }
+    each_chunk(file, |chunk| text.extend_from_slice(chunk))?;
+    String::from_utf8(text).map_err(|_| refusal(format!("{} is not text", file.path.display())))
+}
+
 /// Reads the whole of `file` once, without moving its offset.
-fn each_chunk(file: &TrustedFile, mut take: impl FnMut(&[u8])) -> Result<(), Refusal> {
+///
+/// # Errors
+///
+/// A refusal for a file that cannot be read, or becomes shorter meanwhile.
+pub(crate) fn each_chunk(file: &TrustedFile, mut take: impl FnMut(&[u8])) -> Result<(), Refusal> {
     let mut chunk = vec![0; CHUNK];
     let mut at = 0;
     while at < file.identity.size {

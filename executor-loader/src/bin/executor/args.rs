@@ -30,6 +30,9 @@ pub(crate) struct Global {
     /// Take only plugins whose digest is in FILE, in the format of sha256sum
     #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_LOCK_FILE")]
     pub(crate) lock_file: Option<PathBuf>,
+    /// Take only plugins signed with the minisign public key in FILE; can be given again
+    #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_PUBLIC_KEY")]
+    pub(crate) public_key: Vec<PathBuf>,
     /// Print no warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

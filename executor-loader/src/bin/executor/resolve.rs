@@ -29,6 +29,9 @@ pub(crate) fn loader(global: &Global) -> Result<Loader, Error> {
     if let Some(file) = &global.lock_file {
         builder = builder.lock_file(file);
     }
+    for file in &global.public_key {
+        builder = builder.public_key(file);
+    }
     if global.verbose {
         builder = builder.log(|level, line| report::say(&format!("{level:?}: {line}").to_lowercase()));
     }
