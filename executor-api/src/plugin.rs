@@ -49,7 +49,7 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     fn init(host: Host) -> Result<Self>;
 
     /// Finds out what this host can enforce, changing nothing on it; within two seconds, or the loader refuses the
-    /// plugin. First runs in a process of its own.
+    /// plugin. Runs in a process of its own; in the host only where nobody has asked before.
     ///
     /// # Errors
     ///
@@ -151,6 +151,9 @@ pub struct HostSettings {
     /// The directory that the plugin was loaded from.
     #[serde(with = "optional", skip_serializing_if = "is_default")]
     pub plugin_dir: Option<std::path::PathBuf>,
+    /// What the plugin answered to [`Plugin::probe`] in a process of its own; absent there. It is not asked again then.
+    #[serde(skip_serializing_if = "is_default")]
+    pub probed: Option<Capabilities>,
     /// Settings of the plugin's own.
     #[serde(skip_serializing_if = "is_default")]
     pub plugin: serde_json::Value,

@@ -141,6 +141,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::trust::tests::trusted_dir;
 
     fn identity() -> FileIdentity {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_answer_holds_for_the_same_file_and_situation_only() {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = trusted_dir();
         let (one, other) = (identity(), identity());
         saved(dir.path(), &one);
         assert_eq!(found(dir.path(), &one), Some(3));
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_others_could_have_written_is_not_read() {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = trusted_dir();
         let one = identity();
         let file = dir.path().join(FILE);
         saved(dir.path(), &one);
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_plugin_that_could_not_be_used_is_asked_again() {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = trusted_dir();
         let one = identity();
         let mut cache = Cache::open(dir.path().to_owned(), &HostSettings::default()).expect("a situation");
         cache.remember(&one, &Capabilities::unusable("no supervisor", "install it"));

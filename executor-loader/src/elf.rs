@@ -1,8 +1,9 @@
 //! Reads a plugin's file without running it: its bounds, its machine, its root module's symbol, its metadata.
 //!
-//! The dynamic linker maps a file as the file's own headers say and dies by SIGBUS or SIGSEGV where they lie, in the host.
-//! So everything that it will follow blindly is checked to lie inside the file first. The file is read by `pread` and
-//! never mapped: if it is cut short meanwhile, that is an error here and no signal. Follows the System V ABI, chapter 5.
+//! The dynamic linker maps a file as the file's own headers say, and dies by SIGBUS or SIGSEGV where they lie, in the
+//! host. So everything that it will follow blindly is checked to lie inside the file first. The file is read by `pread`
+//! and never mapped: if it is cut short meanwhile, that is an error here and no signal. Follows the System V ABI,
+//! chapter 5.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -76,8 +77,8 @@ fn check_ident(bytes: &Bytes<'_>, size: u64) -> Result<(), Refusal> {
     if start[5] != host_order.0 {
         return Err(refusal("built for the other byte order").with_fix(wrong_build()));
     }
-    let systems: &[(u8, &str)] = if cfg!(target_os = "linux") { &[(0, ""), (3, "")] } else { &[(0, ""), (9, "")] };
-    if systems.iter().all(|(system, _)| *system != start[7]) {
+    let own_system = if cfg!(target_os = "linux") { elf::ELFOSABI_GNU } else { elf::ELFOSABI_FREEBSD };
+    if ![elf::ELFOSABI_SYSV.0, own_system.0].contains(&start[7]) {
         let name = if start[7] == elf::ELFOSABI_FREEBSD.0 { " (FreeBSD)" } else { "" };
         return Err(refusal(format!("built for another system, ELF OS/ABI {}{name}", start[7])).with_fix(wrong_build()));
     }
@@ -148,7 +149,8 @@ impl<'a> Image<'a> {
 
     /// Whether the dynamic section marks a position-independent program: one without an interpreter has no other sign.
     fn is_static_program(&self) -> bool {
-        let entries = self.segments.iter().find_map(|segment| segment.dynamic(self.endian, self.bytes).ok().flatten());
+        let mut bearable = self.segments.iter().filter(|segment| segment.file_range(self.endian).1 <= LARGEST_TABLE);
+        let entries = bearable.find_map(|segment| segment.dynamic(self.endian, self.bytes).ok().flatten());
         entries.unwrap_or_default().iter().any(|entry| {
             let value = wide(entry.d_val(self.endian));
             entry.d_tag(self.endian) == elf::DT_FLAGS_1 && value & elf::DF_1_PIE.0 != 0

@@ -173,7 +173,10 @@ impl Loader {
         self.allowed.check(&file)?;
         let metadata = elf::metadata(&file)?;
         let by = if self.allowed.by_content() && cfg!(target_os = "linux") { By::Descriptor } else { By::Path };
-        open(file, &metadata, by, &settings_for(&self.settings, &candidate.path), Arc::clone(&self.sink))
+        let mut settings = settings_for(&self.settings, &candidate.path);
+        // What it was chosen by; asking again here would have no deadline.
+        settings.probed = candidate.capabilities().cloned();
+        open(file, &metadata, by, &settings, Arc::clone(&self.sink))
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<PluginName, Arc<PluginHandle>>> {

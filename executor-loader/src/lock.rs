@@ -120,15 +120,16 @@ fn refusal(why: impl AsRef<str>) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::tests::{trusted_dir, write_trusted};
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn answer(list: &str, name: &str, contents: &str) -> Result<(), Refusal> {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = trusted_dir();
         let (lock, file) = (dir.path().join("lock"), dir.path().join(name));
-        std::fs::write(&lock, list).expect("a list");
-        std::fs::write(&file, contents).expect("a file");
+        write_trusted(&lock, list);
+        write_trusted(&file, contents);
         LockFile::read(&lock)?.check(&open_trusted(&file)?)
     }
 
@@ -150,12 +151,12 @@ mod tests {
 
     #[test]
     fn a_link_is_listed_under_either_name() {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = trusted_dir();
         let (lock, link) = (dir.path().join("lock"), dir.path().join("link.so"));
-        std::fs::write(dir.path().join("file.so.1"), "abc").expect("a file");
+        write_trusted(&dir.path().join("file.so.1"), "abc");
         std::os::unix::fs::symlink("file.so.1", &link).expect("a link");
         for name in ["link.so", "file.so.1"] {
-            std::fs::write(&lock, format!("{ABC}  {name}\n")).expect("a list");
+            write_trusted(&lock, format!("{ABC}  {name}\n"));
             let list = LockFile::read(&lock).expect("a list");
             list.check(&open_trusted(&link).expect("trusted")).expect("it is on the list");
         }

@@ -159,7 +159,10 @@ fn says_secure(vector: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::trust::tests::trusted_dir;
 
     fn names(found: &[Found]) -> Vec<&str> {
         found.iter().map(|found| found.name.as_str()).collect()
@@ -184,10 +187,11 @@ mod tests {
 
     #[test]
     fn order_is_that_of_the_directories_then_of_the_names() {
-        let root = tempfile::tempdir().expect("a directory");
+        let root = trusted_dir();
         let (first, second) = (root.path().join("z"), root.path().join("a"));
         for (dir, file) in [(&first, "b"), (&first, "a"), (&second, "a")] {
             std::fs::create_dir_all(dir).expect("a directory");
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).expect("a mode");
             std::fs::write(dir.join(format!("libexecutor_{file}.so")), "").expect("a file");
         }
         std::os::unix::fs::symlink(&first, root.path().join("link")).expect("a link");
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_files_are_one_refusal_and_no_delay() {
-        let root = tempfile::tempdir().expect("a directory");
+        let root = trusted_dir();
         for number in 0..10_000 {
             std::fs::File::create(root.path().join(format!("libexecutor_p{number:05}.so"))).expect("a file");
         }
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_too_long_and_a_directory_that_is_none_are_told() {
-        let root = tempfile::tempdir().expect("a directory");
+        let root = trusted_dir();
         std::fs::write(root.path().join(format!("libexecutor_{}.so", "x".repeat(33))), "").expect("a file");
         let file = root.path().join("file");
         std::fs::write(&file, "").expect("a file");

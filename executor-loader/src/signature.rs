@@ -61,9 +61,8 @@ fn refusal(why: impl AsRef<str>) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
+    use crate::trust::tests::{trusted_dir, write_trusted};
 
     /// What minisign signed once: the key, a stranger's key, the signature, and the text that was signed.
     const SIGNER: &str = include_str!("../fixtures/signer.pub");
@@ -72,15 +71,15 @@ mod tests {
     const SIGNED: &str = "the bytes of a plugin\n";
 
     fn answer(keys: &[&str], signature: Option<&str>, contents: &str) -> Result<(), String> {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = trusted_dir();
         let file = dir.path().join("libexecutor_x.so");
-        fs::write(&file, contents).expect("a file");
+        write_trusted(&file, contents);
         if let Some(signature) = signature {
-            fs::write(beside(&file), signature).expect("a signature");
+            write_trusted(&beside(&file), signature);
         }
         let key = |(at, text): (usize, &&str)| {
             let path = dir.path().join(format!("{at}.pub"));
-            fs::write(&path, text).expect("a key");
+            write_trusted(&path, text);
             path
         };
         let keys: Vec<PathBuf> = keys.iter().enumerate().map(key).collect();

@@ -1,8 +1,9 @@
 //! Whether a file can be trusted: nobody but root and this process's own user can change it, or swap it for another.
 //!
-//! A path is walked from the root, link by link, and each directory and link on the way is checked. Nothing here blocks:
-//! what a file is gets known before it is opened. Access control lists are covered, since a mask that lets somebody write
-//! shows in the group's bits of the mode. Follows the rules of `StrictModes` in sshd, with sticky directories added.
+//! A path is walked from the root, link by link, and each directory and link on the way is checked. Nothing here
+//! blocks: what a file is gets known before it is opened. POSIX access control lists are covered: a mask that lets
+//! somebody write shows in the group's bits of the mode. Follows the rules of `StrictModes` in sshd, with sticky
+//! directories added.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -240,7 +241,7 @@ fn check_owner(path: &Path, shown: &str, metadata: &Metadata) -> Result<(), Refu
     }
     let allowed = if own == 0 { "root".to_owned() } else { format!("root or uid {own}") };
     let why = format!("{shown} belongs to uid {}, not to {allowed}", metadata.uid());
-    Err(refusal(why).with_fix(format!("chown -h {} {}", if own == 0 { 0 } else { own }, shell(path))))
+    Err(refusal(why).with_fix(format!("chown -h {own} {}", shell(path))))
 }
 
 fn writable(path: &Path, shown: &str, metadata: &Metadata) -> Refusal {
@@ -266,4 +267,4 @@ fn refusal(why: impl AsRef<str>) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

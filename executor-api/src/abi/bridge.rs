@@ -26,7 +26,7 @@ struct Bridge<P: Plugin> {
 }
 
 impl<P: Plugin> Bridge<P> {
-    /// The plugin's report on this host, asked for once.
+    /// The plugin's report on this host: the one that the host has already, else asked for once.
     fn capabilities(&self) -> Result<Arc<Capabilities>> {
         if let Some(known) = self.capabilities.get() {
             return Ok(Arc::clone(known));

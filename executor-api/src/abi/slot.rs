@@ -27,7 +27,12 @@ use crate::units::Signal;
 
 /// Reads a document that asks for something: every key must be known.
 pub(super) fn read<T: DeserializeOwned>(what: &str, json: RStr<'_>) -> Result<T> {
-    serde_json::from_str(json.as_str()).map_err(|error| Error::invalid(format!("read the {what}"), error.to_string()))
+    let invalid = |why: String| Error::invalid(format!("read the {what}"), why);
+    // serde would take a list as well, its items for the fields in their order: an order that later versions may change.
+    if !json.trim_start().starts_with('{') {
+        return Err(invalid("it is not a JSON object".into()));
+    }
+    serde_json::from_str(json.as_str()).map_err(|error| invalid(error.to_string()))
 }
 
 /// Writes a reply.

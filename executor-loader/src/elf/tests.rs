@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::trust::open_trusted;
+use crate::trust::tests::{trusted_dir, write_trusted};
 
 /// Where the parts of the little library lie in its file, which is also where they lie in memory.
 const HEADER: usize = 64;
@@ -20,7 +21,11 @@ const END: usize = SECTIONS + 5 * 64;
 macro_rules! put {
     ($bytes:ident, $at:expr, $($number:expr),+) => {{
         let mut at = $at;
-        $(let number = $number.to_ne_bytes(); $bytes[at..at + number.len()].copy_from_slice(&number); at += number.len();)+
+        $(
+            let number = $number.to_ne_bytes();
+            $bytes[at..at + number.len()].copy_from_slice(&number);
+            at += number.len();
+        )+
         let _end = at;
     }};
 }
@@ -75,9 +80,9 @@ fn answer(bytes: &[u8]) -> Result<PluginMetadata, Refusal> {
 }
 
 fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = trusted_dir();
     let path = dir.path().join("file");
-    std::fs::write(&path, bytes).expect("a file");
+    write_trusted(&path, bytes);
     (dir, path)
 }
 

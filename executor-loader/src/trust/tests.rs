@@ -5,13 +5,30 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// A directory that is trusted whatever the umask is.
+pub(crate) fn trusted_dir() -> TempDir {
+    let builder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir();
+    builder.expect("a directory")
+}
+
+/// Writes a file that is trusted whatever the umask is.
+pub(crate) fn write_trusted(path: &Path, contents: impl AsRef<[u8]>) {
+    fs::write(path, contents).expect("a file");
+    set_mode(path, 0o644);
+}
+
 /// A directory with one good file in it.
 fn good() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = trusted_dir();
     let file = dir.path().join("file");
-    fs::write(&file, "good").expect("a file");
-    set_mode(&file, 0o644);
+    write_trusted(&file, "good");
     (dir, file)
+}
+
+/// A directory at `path` that is trusted whatever the umask is.
+fn make_dir(path: &Path) {
+    fs::create_dir(path).expect("a directory");
+    set_mode(path, 0o755);
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -44,7 +61,7 @@ fn what_is_no_regular_file_has_words_of_its_own() {
     nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRUSR).expect("a pipe");
     check(open_trusted(&at("pipe")), dir, "@/pipe is a named pipe, not a regular file", fix);
     check(open_trusted(Path::new("/dev/zero")), dir, "/dev/zero is a character device, not a regular file", fix);
-    fs::create_dir(at("dir")).expect("a directory");
+    make_dir(&at("dir"));
     check(open_trusted(&at("dir")), dir, "@/dir is a directory, not a regular file", fix);
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
     check(open_trusted(&at("socket")), dir, "@/socket is a socket, not a regular file", fix);
@@ -74,7 +91,7 @@ fn what_others_can_write_is_refused_with_the_command_that_mends_it() {
     let why = "the directory @ is writable by everybody (mode 0777)";
     check(open_trusted(&file), dir, why, "chmod go-w @");
     assert_eq!(real_dir(dir).expect_err("a refusal").why, why.replace('@', &dir.display().to_string()));
-    fs::create_dir(dir.join("below")).expect("a directory");
+    make_dir(&dir.join("below"));
     assert!(real_dir(&dir.join("below")).is_err());
 }
 
@@ -89,7 +106,7 @@ fn a_sticky_directory_is_trusted_only_if_it_is_roots() {
 fn links_are_followed_and_the_real_path_is_checked() {
     let (dir, file) = good();
     let dir = dir.path();
-    fs::create_dir(dir.join("sub")).expect("a directory");
+    make_dir(&dir.join("sub"));
     symlink("../file", dir.join("sub/link")).expect("a link");
     symlink("sub", dir.join("way")).expect("a link");
     let trusted = open_trusted(&dir.join("way/link")).expect("it is trusted");
