@@ -189,7 +189,7 @@ impl From<String> for Level {
 pub struct Support {
     /// How well.
     pub level: Level,
-    /// Why not better; empty for hard.
+    /// Why not better; for hard, what that rests on, mostly nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// What an operator can do about it; empty where nothing helps.

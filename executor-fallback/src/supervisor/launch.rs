@@ -1,0 +1,132 @@
+//! From the request to a running task: resolves names, makes everything the child needs, forks, and waits for execve.
+//!
+//! The child's report comes on a pipe that closes with execve, so an end of file means that the program runs. On an
+//! error the child is reaped before the host hears of it.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+use executor_api::spec::DEFAULT_PATH;
+use executor_api::{Error, ErrorKind, Result, TaskSpec};
+use nix::libc;
+use nix::unistd::{Pid, getpid};
+use signal_hook::low_level::pipe;
+
+use crate::child::{self, Plan};
+use crate::failure::Failure;
+use crate::identity::{self, Caller, Database};
+use crate::inbox;
+use crate::sys::{self, Words};
+
+/// A task whose program has been executed.
+pub(crate) struct Task {
+    /// The main process, leader of its session and process group.
+    pub(crate) main: Pid,
+    /// Readable when a child has ended.
+    pub(crate) children: UnixStream,
+    pub(crate) started: SystemTime,
+    /// When its wall-clock limit is reached.
+    pub(crate) limit: Option<Instant>,
+}
+
+/// Reads a request from `control` and starts its task.
+pub(crate) fn launch(control: &UnixStream) -> Result<Task> {
+    let (request, stdio) = inbox::request(control)?;
+    let spec = &request.spec;
+    let owner = identity::owner(&spec.identity, &Caller::current(), &Database)?;
+    let mut plan = Plan::new(stdio, owner.clone(), getpid());
+    fill(&mut plan, spec)?;
+    let begin = |source: io::Error| Error::from_io("start the task's main process", &source);
+    // Before the fork, or an end of the child could be missed.
+    let children = watch_children().map_err(begin)?;
+    let (mut report, pen) = io::pipe().map_err(begin)?;
+    // The limit counts from here, so that it is never longer than asked for. One that the clock cannot express never comes.
+    let (started, now) = (SystemTime::now(), Instant::now());
+    let limit = request.resources.wall_time.and_then(|limit| now.checked_add(limit));
+    // The child's copy of the pen closes with execve; this process's own is dropped with the closure.
+    let main = sys::fork_into(move || child::run(plan, pen)).map_err(begin)?;
+    let mut bytes = Vec::new();
+    let read = report.read_to_end(&mut bytes);
+    if read.is_ok() && bytes.is_empty() {
+        return Ok(Task { main, children, started, limit });
+    }
+    sys::kill(main.as_raw(), libc::SIGKILL).and_then(|()| sys::reap(main)).map_err(begin)?;
+    let unread = || Error::new(ErrorKind::Internal, "start the task's main process", "its report cannot be read");
+    Err(Failure::from_bytes(&bytes).map_or_else(unread, |failure| failure.explain(spec, owner.as_ref())))
+}
+
+fn watch_children() -> io::Result<UnixStream> {
+    let (children, bell) = UnixStream::pair()?;
+    children.set_nonblocking(true)?;
+    pipe::register(libc::SIGCHLD, bell)?;
+    Ok(children)
+}
+
+/// Puts the words of `spec` into the form that the kernel takes.
+fn fill(plan: &mut Plan, spec: &TaskSpec) -> Result<()> {
+    let args = spec.command_line();
+    let directory = spec.cwd.as_deref().unwrap_or(Path::new("/"));
+    plan.directory = word(directory.as_os_str())?;
+    plan.candidates = candidates(&args[0], &search_path(spec))?;
+    plan.args = Words::new(args.iter().map(|arg| word(arg)).collect::<Result<_>>()?);
+    let env = spec.env.iter().map(|(name, value)| {
+        let parts = [name.as_bytes(), b"=", value.as_bytes()];
+        word(OsStr::from_bytes(&parts.concat()))
+    });
+    plan.env = Words::new(env.collect::<Result<_>>()?);
+    Ok(())
+}
+
+fn word(word: &OsStr) -> Result<CString> {
+    CString::new(word.as_bytes()).map_err(|_| Error::invalid("run a command", "a word of it holds a NUL byte"))
+}
+
+/// Where bare names are looked up: the task's own `PATH`.
+pub(crate) fn search_path(spec: &TaskSpec) -> OsString {
+    spec.env.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| DEFAULT_PATH.into())
+}
+
+/// Where `program` may be: an absolute path there, a bare name in each directory of `path`. An empty directory is the
+/// working directory, as POSIX has it.
+fn candidates(program: &OsStr, path: &OsStr) -> Result<Vec<CString>> {
+    let what = || format!("execute {}", program.display());
+    let bytes = program.as_bytes();
+    if bytes.is_empty() {
+        let why = "the name of the program is empty once the task's environment is put in";
+        return Err(Error::new(ErrorKind::NotFound, "execute the program", why).with_errno(libc::ENOENT));
+    }
+    if bytes.starts_with(b"/") {
+        return Ok(vec![word(program)?]);
+    }
+    if bytes.contains(&b'/') {
+        return Err(Error::invalid(what(), "a program is an absolute path or a name without a slash"));
+    }
+    let candidate = |directory: &[u8]| match directory {
+        b"" => word(program),
+        _ => word(&OsString::from_vec([directory, b"/", bytes].concat())),
+    };
+    path.as_bytes().split(|byte| *byte == b':').map(candidate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_names_are_looked_up_where_the_task_says() {
+        let find = |program: &str, path: &str| {
+            let found = candidates(OsStr::new(program), OsStr::new(path)).map_err(|error| error.kind());
+            found.map(|found| found.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(find("sh", "/a:/b"), Ok(vec!["/a/sh".into(), "/b/sh".into()]));
+        assert_eq!(find("sh", "/a::"), Ok(vec!["/a/sh".into(), "sh".into(), "sh".into()]));
+        assert_eq!(find("/bin/sh", "/a"), Ok(vec!["/bin/sh".into()]));
+        assert_eq!(find("bin/sh", "/a"), Err(ErrorKind::InvalidSpec));
+        assert_eq!(find("", "/a"), Err(ErrorKind::NotFound));
+        assert_eq!(search_path(&TaskSpec::new("sh")), DEFAULT_PATH);
+    }
+}
