@@ -74,6 +74,7 @@
 pub mod abi;
 pub mod error;
 pub mod executor;
+pub mod feature;
 pub mod id;
 pub mod identity;
 pub mod isolation;
@@ -89,6 +90,7 @@ pub mod usage;
 
 pub use error::{Error, ErrorKind, Result};
 pub use executor::Executor;
+pub use feature::Feature;
 pub use id::{PluginName, TaskId, TaskName};
 pub use identity::{Account, Identity};
 pub use isolation::Isolation;
@@ -96,6 +98,6 @@ pub use limits::{Enforcement, Resources};
 pub use outcome::{Cause, Ended, Outcome};
 pub use plugin::{Host, LogLevel, Plugin};
 pub use spec::{Input, Output, StdioFds, TaskSpec};
-pub use support::{Applied, Capabilities, Demand, Demands, Feature, Level, NotEnforced, Support};
+pub use support::{Applied, Capabilities, Demand, Demands, Level, NotEnforced, Support};
 pub use task_dir::{AllocDir, TaskDir};
 pub use usage::Usage;

@@ -6,13 +6,13 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility};
 use abi_stable::library::{AbiHeaderRef, LibHeader, RootModule};
 use abi_stable::std_types::{RResult, RString};
 use abi_stable::type_layout::TypeLayout;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::difference;
 use super::log::{HostCallbacks, LogSink};
 use super::metadata::PluginMetadata;
 use super::object::{AbiPluginBox, AbiTask, ExecutorModRef};
@@ -113,31 +113,9 @@ fn check_major(library: &LibHeader) -> std::result::Result<(), Refusal> {
     Err(Refusal::new(format!("built for executor-api {theirs}, this host has {ours}")))
 }
 
-/// Checks in both directions: a newer plugin has more than `ours`, an older one less. Prefix types carry their own count
-/// of fields at run time, and every other type must be equal either way, so one direction that fits is enough.
 fn check_layout(ours: &'static TypeLayout, theirs: &'static TypeLayout) -> std::result::Result<(), Refusal> {
-    let Err(newer) = check_layout_compatibility(ours, theirs) else { return Ok(()) };
-    let Err(older) = check_layout_compatibility(theirs, ours) else { return Ok(()) };
-    // The direction that went wrong deeper down is the one that was meant: the other stops at the number of fields.
-    let depth = |errors: &AbiInstabilityErrors| errors.errors.iter().map(|error| error.stack_trace.len()).max();
-    let meant = if depth(&older) > depth(&newer) { &older } else { &newer };
-    Err(Refusal { why: format!("its layout differs at {}", first_difference(meant)), report: newer.to_string() })
-}
-
-/// The field in which two layouts differ, by its path, and how.
-fn first_difference(errors: &AbiInstabilityErrors) -> String {
-    use abi_stable::type_layout::TLFieldOrFunction;
-    let Some(deepest) = errors.errors.iter().max_by_key(|error| error.stack_trace.len()) else {
-        return "an unknown place".into();
-    };
-    let name = |place: &TLFieldOrFunction| match place {
-        TLFieldOrFunction::Field(field) => field.name().to_owned(),
-        TLFieldOrFunction::Function(function) => function.name.as_str().to_owned(),
-    };
-    let path: Vec<String> = deepest.stack_trace.iter().map(|place| name(&place.expected)).collect();
-    let how = deepest.errs.first().map(|error| format!("{error:?}")).unwrap_or_default();
-    let how: String = one_line(&how).chars().take(160).collect();
-    format!("{}: {how}", if path.is_empty() { "the module".into() } else { path.join(".") })
+    difference::check(ours, theirs)
+        .map_err(|(place, report)| Refusal { why: one_line(&format!("its layout differs at {place}")), report })
 }
 
 fn one_line(text: &str) -> String {

@@ -6,6 +6,7 @@
 
 mod attach;
 mod bridge;
+mod difference;
 pub(crate) mod export;
 mod guard;
 mod log;

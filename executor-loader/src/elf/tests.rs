@@ -1,3 +1,5 @@
+//! What is read of a library, and every way in which one can lie.
+
 use std::path::PathBuf;
 
 use executor_api::abi::{METADATA_SIZE, metadata as metadata_section};

@@ -1,3 +1,5 @@
+//! Which files and directories are trusted, and what is said of the others.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
