@@ -38,7 +38,7 @@ use crate::usage::Usage;
 ///
 /// # Examples
 ///
-/// The whole plugin of `cargo xtask new-plugin` is an example of some fifty lines; the methods that a task must have:
+/// The crate's documentation has a [whole plugin](crate#examples); the methods that a task must have:
 ///
 /// ```
 /// use executor_api::{Cause, Ended, Executor, Outcome, Resources, Result, StdioFds, TaskSpec};

@@ -18,7 +18,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 use crate::text::is_default;
@@ -26,7 +27,7 @@ use crate::text::is_default;
 /// A user or a group, by name or by number.
 ///
 /// Example: [identity](self#examples).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Account {
     /// By number. The number need not have a name.
@@ -50,6 +51,35 @@ impl FromStr for Account {
             return Err(Error::invalid(what(), "a name has letters, digits, and . _ - $"));
         }
         Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AccountVisitor)
+    }
+}
+
+struct AccountVisitor;
+
+impl Visitor<'_> for AccountVisitor {
+    type Value = Account;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name or the number of a user or group")
+    }
+
+    fn visit_u64<E: de::Error>(self, id: u64) -> Result<Account, E> {
+        let id = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
+        id.map(Account::Id).ok_or_else(|| E::custom("the highest id is 4294967294"))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Account, E> {
+        // A name of digits stays a name: the sender knew which of the two it meant.
+        if name.is_empty() || name.contains('\0') {
+            return Err(E::custom("a user or group has a name"));
+        }
+        Ok(Account::Name(name.to_owned()))
     }
 }
 

@@ -113,11 +113,11 @@ impl Host {
         self.settings.plugin_dir.as_deref()
     }
 
-    /// Settings of this plugin's own, as the host's operator wrote them; null when there are none.
+    /// Settings of this plugin's own: JSON, as the host's operator wrote it; empty when there are none.
     ///
     /// Example: [`Plugin`].
     #[must_use]
-    pub fn settings(&self) -> &serde_json::Value {
+    pub fn settings(&self) -> &str {
         &self.settings.plugin
     }
 }
@@ -141,7 +141,7 @@ pub enum LogLevel {
 /// The document that `init` takes: a request, so unknown keys are refused.
 ///
 /// Example: [`Plugin`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HostSettings {
@@ -154,7 +154,7 @@ pub struct HostSettings {
     /// What the plugin answered to [`Plugin::probe`] in a process of its own; absent there. It is not asked again then.
     #[serde(skip_serializing_if = "is_default")]
     pub probed: Option<Capabilities>,
-    /// Settings of the plugin's own.
+    /// Settings of the plugin's own, as the text of a JSON document; empty for none.
     #[serde(skip_serializing_if = "is_default")]
-    pub plugin: serde_json::Value,
+    pub plugin: String,
 }

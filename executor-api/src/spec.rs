@@ -225,6 +225,13 @@ impl TaskSpec {
     }
 }
 
+/// The reply to `command`: the words as they were executed, program first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CommandLine {
+    #[serde(with = "words")]
+    pub(crate) words: Vec<OsString>,
+}
+
 /// `word` with `$NAME` and `${NAME}` (letters, digits, underscore) replaced by `env`'s values, once.
 fn interpolate(word: &OsStr, env: &BTreeMap<OsString, OsString>) -> OsString {
     let mut rest = word.as_bytes();

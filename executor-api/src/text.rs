@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use serde::de::{Deserialize, Deserializer, Error};
-use serde::ser::{Serialize, Serializer};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// One word on its way into JSON.
 struct Out<'a>(&'a OsStr);
@@ -24,7 +24,9 @@ impl Serialize for Out<'_> {
             _ = write!(hex, "{byte:02x}");
             hex
         });
-        BTreeMap::from([("hex", hex)]).serialize(serializer)
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("hex", &hex)?;
+        map.end()
     }
 }
 
@@ -32,27 +34,37 @@ impl Serialize for Out<'_> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct In(OsString);
 
-#[derive(serde::Deserialize)]
-#[serde(untagged, expecting = "text, or {\"hex\": …} for bytes that are not UTF-8")]
-enum Written {
-    Text(String),
-    Hex(Hex),
-}
+/// Reads either form as it comes: what serde derives for a choice of two would copy each word first.
+struct InVisitor;
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Hex {
-    hex: String,
+impl<'de> Visitor<'de> for InVisitor {
+    type Value = In;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, or {\"hex\": …} for bytes that are not UTF-8")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<In, E> {
+        Ok(In(text.into()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<In, E> {
+        Ok(In(text.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<In, A::Error> {
+        let entry: Option<(String, String)> = map.next_entry()?;
+        let hex = entry.filter(|(key, _)| key == "hex").and_then(|(_, hex)| unhex(&hex));
+        let only = map.next_key::<IgnoredAny>()?.is_none();
+        hex.filter(|_| only)
+            .map(|bytes| In(OsString::from_vec(bytes)))
+            .ok_or_else(|| A::Error::custom("bytes are {\"hex\": …} with an even number of hexadecimal digits"))
+    }
 }
 
 impl<'de> Deserialize<'de> for In {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Written::deserialize(deserializer)? {
-            Written::Text(text) => Ok(Self(text.into())),
-            Written::Hex(Hex { hex }) => unhex(&hex)
-                .map(|bytes| Self(OsString::from_vec(bytes)))
-                .ok_or_else(|| D::Error::custom("hex wants an even number of hexadecimal digits")),
-        }
+        deserializer.deserialize_any(InVisitor)
     }
 }
 

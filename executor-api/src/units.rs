@@ -40,7 +40,7 @@ pub struct OutOfRange {
 }
 
 impl OutOfRange {
-    fn new(what: &'static str, text: impl fmt::Display, expected: &'static str) -> Self {
+    fn new(what: &'static str, text: &dyn fmt::Display, expected: &'static str) -> Self {
         Self { what, text: text.to_string(), expected }
     }
 }
@@ -66,7 +66,7 @@ macro_rules! bounded {
             pub fn new(value: $repr) -> Result<Self, OutOfRange> {
                 match value {
                     $min..=$max => Ok(Self(value)),
-                    _ => Err(OutOfRange::new($what, value, $expected)),
+                    _ => Err(OutOfRange::new($what, &value, $expected)),
                 }
             }
         }
@@ -75,7 +75,7 @@ macro_rules! bounded {
             type Error = OutOfRange;
             fn try_from(value: i64) -> Result<Self, OutOfRange> {
                 <$repr>::try_from(value).ok().and_then(|value| Self::new(value).ok())
-                    .ok_or_else(|| OutOfRange::new($what, value, $expected))
+                    .ok_or_else(|| OutOfRange::new($what, &value, $expected))
             }
         }
 
@@ -104,7 +104,7 @@ macro_rules! plain_integer {
                 text.parse::<i64>()
                     .ok()
                     .and_then(|value| Self::try_from(value).ok())
-                    .ok_or_else(|| OutOfRange::new($what, text, $expected))
+                    .ok_or_else(|| OutOfRange::new($what, &text, $expected))
             }
         }
 
@@ -144,7 +144,7 @@ impl FromStr for Cpus {
 
     /// Reads a decimal number of processors, to three places: `2`, `0.5`, `1.125`.
     fn from_str(text: &str) -> Result<Self, OutOfRange> {
-        let refuse = || OutOfRange::new("number of cpus", text, "0.01 to 1000 processors, three decimals at most");
+        let refuse = || OutOfRange::new("number of cpus", &text, "0.01 to 1000 processors, three decimals at most");
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(fraction) || fraction.len() > 3 {
@@ -206,7 +206,7 @@ impl FromStr for Umask {
     type Err = OutOfRange;
     fn from_str(text: &str) -> Result<Self, OutOfRange> {
         let bits = u16::from_str_radix(text, 8).ok().and_then(|bits| Self::new(bits).ok());
-        bits.ok_or_else(|| OutOfRange::new("umask", text, "000 to 777, octal"))
+        bits.ok_or_else(|| OutOfRange::new("umask", &text, "000 to 777, octal"))
     }
 }
 
@@ -257,7 +257,7 @@ impl FromStr for Bytes {
     type Err = OutOfRange;
 
     fn from_str(text: &str) -> Result<Self, OutOfRange> {
-        let refuse = || OutOfRange::new("size", text, "write bytes, or 64K, 64M, 1.5G (binary), 64MB (decimal)");
+        let refuse = || OutOfRange::new("size", &text, "write bytes, or 64K, 64M, 1.5G (binary), 64MB (decimal)");
         let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
         let unit = unit.to_ascii_uppercase();
@@ -345,7 +345,7 @@ impl FromStr for Signal {
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         let named = NAMED_SIGNALS.iter().find(|(_, known)| *known == name).map(|(signal, _)| *signal);
         let numbered = || text.parse::<i32>().ok().and_then(|number| Self::new(number).ok());
-        named.or_else(numbered).ok_or_else(|| OutOfRange::new("signal", text, "a name such as TERM, or 1 to 64"))
+        named.or_else(numbered).ok_or_else(|| OutOfRange::new("signal", &text, "a name such as TERM, or 1 to 64"))
     }
 }
 

@@ -38,6 +38,7 @@ pub struct LoaderBuilder {
     only: bool,
     prober: Option<PathBuf>,
     cache: Option<PathBuf>,
+    fresh: bool,
     lock: Option<PathBuf>,
     keys: Vec<PathBuf>,
     settings: HostSettings,
@@ -57,6 +58,7 @@ impl Default for LoaderBuilder {
             only: false,
             prober: None,
             cache: Cache::default_dir(),
+            fresh: false,
             lock: None,
             keys: Vec::new(),
             settings: HostSettings::default(),
@@ -100,6 +102,15 @@ impl LoaderBuilder {
     #[must_use]
     pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cache = Some(dir.into());
+        self
+    }
+
+    /// Asks every plugin anew, whatever was remembered, and remembers the answers.
+    ///
+    /// Example: [`LoaderBuilder`].
+    #[must_use]
+    pub fn fresh(mut self) -> Self {
+        self.fresh = true;
         self
     }
 
@@ -170,7 +181,8 @@ impl LoaderBuilder {
         }
         let named = self.prober.as_deref().map(open_trusted).transpose().map_err(Error::Setup)?;
         let prober = named.or_else(|| dirs.iter().find_map(|dir| open_trusted(&dir.join(PROBER)).ok()));
-        let cache = self.cache.and_then(|dir| Cache::open(dir, &self.settings));
+        let open = if self.fresh { Cache::empty } else { Cache::open };
+        let cache = self.cache.and_then(|dir| open(dir, &self.settings));
         let discovery = Discovery { settings: &self.settings, allowed: &allowed, prober, cache };
         let candidates = discovery.look(&dirs);
         Ok(Loader::new_with(candidates, dirs, self.settings, self.sink, allowed))

@@ -1,15 +1,16 @@
 //! Remembers what plugins answered, so that a start-up need not ask again.
 //!
 //! An answer holds for one file (device, inode, size, times) and one situation: this boot, this user with these
-//! capabilities, namespaces and resource groups, this version of the interface, these settings. A plugin that could not
-//! be used is never remembered: its operator is about to mend that. A cache that is missing, foreign or damaged is the
-//! same as an empty one; it decides nothing that is not checked again when a task starts.
+//! capabilities, namespaces and resource groups, this version of the interface, these settings. That a plugin cannot be
+//! used holds for ten seconds only, since its operator may be about to mend that. A cache that is missing, foreign or
+//! damaged is the same as an empty one; it decides nothing that is not checked again when a task starts.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use executor_api::Capabilities;
 use executor_api::abi::API_VERSION;
@@ -43,6 +44,22 @@ struct Content {
 struct Entry {
     identity: FileIdentity,
     capabilities: Capabilities,
+    /// When it was asked, in seconds since 1970.
+    asked: u64,
+}
+
+/// How long it is believed that a plugin cannot be used, in seconds.
+const UNUSABLE: u64 = 10;
+
+impl Entry {
+    fn holds(&self, now: u64) -> bool {
+        // A clock that was set back makes no answer younger than it is.
+        self.capabilities.usable || (self.asked..=self.asked + UNUSABLE).contains(&now)
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Cache {
@@ -52,6 +69,12 @@ impl Cache {
         let read = read(&dir).ok().and_then(|text| serde_json::from_str::<Content>(&text).ok());
         let content = read.filter(|content| content.situation == situation);
         let content = content.unwrap_or(Content { situation, answers: Vec::new() });
+        Some(Self { dir, content, changed: false })
+    }
+
+    /// The cache in `dir` without what it holds, to be written anew.
+    pub(crate) fn empty(dir: PathBuf, settings: &HostSettings) -> Option<Self> {
+        let content = Content { situation: situation(settings)?, answers: Vec::new() };
         Some(Self { dir, content, changed: false })
     }
 
@@ -66,16 +89,17 @@ impl Cache {
 
     /// What the plugin in the file `identity` answered before.
     pub(crate) fn answer(&self, identity: &FileIdentity) -> Option<&Capabilities> {
-        self.content.answers.iter().find(|entry| entry.identity == *identity).map(|entry| &entry.capabilities)
+        let now = now();
+        let found = self.content.answers.iter().find(|entry| entry.identity == *identity && entry.holds(now));
+        found.map(|entry| &entry.capabilities)
     }
 
     /// Remembers an answer.
     pub(crate) fn remember(&mut self, identity: &FileIdentity, capabilities: &Capabilities) {
-        if capabilities.usable {
-            self.content.answers.retain(|entry| entry.identity != *identity);
-            self.content.answers.push(Entry { identity: identity.clone(), capabilities: capabilities.clone() });
-            self.changed = true;
-        }
+        self.content.answers.retain(|entry| entry.identity != *identity);
+        let (identity, capabilities) = (identity.clone(), capabilities.clone());
+        self.content.answers.push(Entry { identity, capabilities, asked: now() });
+        self.changed = true;
     }
 
     /// Writes what is new, dropping the answers of files that are not in `seen`.
@@ -190,12 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_could_not_be_used_is_asked_again() {
-        let dir = trusted_dir();
-        let one = identity();
-        let mut cache = Cache::open(dir.path().to_owned(), &HostSettings::default()).expect("a situation");
-        cache.remember(&one, &Capabilities::unusable("no supervisor", "install it"));
-        cache.save(&[&one]).expect("it is written");
-        assert_eq!(found(dir.path(), &one), None);
+    fn that_a_plugin_cannot_be_used_is_believed_for_a_while_only() {
+        let entry = |capabilities, asked| Entry { identity: identity(), capabilities, asked };
+        let unusable = || Capabilities::unusable("no supervisor", "install it");
+        assert!(entry(unusable(), 100).holds(100) && entry(unusable(), 100).holds(110));
+        assert!(!entry(unusable(), 100).holds(111) && !entry(unusable(), 100).holds(99), "later, or a clock set back");
+        assert!(entry(Capabilities::usable(1), 100).holds(1_000_000));
     }
 }

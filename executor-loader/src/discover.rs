@@ -84,12 +84,16 @@ impl Discovery<'_> {
 
     /// Fills in what each plugin can do here: from the cache, else by asking.
     fn ask(&mut self, candidates: &mut [Candidate]) {
+        let remembered = |candidate: &Candidate| self.cache.as_ref()?.answer(candidate.identity.as_ref()?).cloned();
+        let known: Vec<Option<Capabilities>> = candidates.iter().map(remembered).collect();
+        // Where nothing can be used, the reason must not be an old one.
+        let none = !known.iter().flatten().any(|capabilities| capabilities.usable);
         let mut unknown = Vec::new();
-        for (at, candidate) in candidates.iter_mut().enumerate() {
-            let Some(identity) = &candidate.identity else { continue };
-            match self.cache.as_ref().and_then(|cache| cache.answer(identity)) {
-                Some(capabilities) => candidate.status = Status::Usable(capabilities.clone()),
-                None => unknown.push(at),
+        for (at, known) in known.into_iter().enumerate() {
+            match known {
+                Some(capabilities) if capabilities.usable || !none => candidates[at].status = status(Ok(capabilities)),
+                _ if candidates[at].identity.is_some() => unknown.push(at),
+                _ => (),
             }
         }
         for (at, answer) in unknown.iter().zip(self.answers(&unknown, candidates)) {
@@ -97,11 +101,7 @@ impl Discovery<'_> {
             if let (Some(cache), Ok(capabilities), Some(identity)) = (&mut self.cache, &answer, &candidate.identity) {
                 cache.remember(identity, capabilities);
             }
-            candidate.status = match answer {
-                Ok(capabilities) if capabilities.usable => Status::Usable(capabilities),
-                Ok(capabilities) => Status::Unusable(capabilities),
-                Err(refusal) => Status::Refused(refusal),
-            };
+            candidate.status = status(answer);
         }
         self.save(candidates);
     }
@@ -126,6 +126,14 @@ impl Discovery<'_> {
             // A cache that cannot be written costs time at the next start-up, nothing else.
             _ = cache.save(&seen);
         }
+    }
+}
+
+fn status(answer: Answer) -> Status {
+    match answer {
+        Ok(capabilities) if capabilities.usable => Status::Usable(capabilities),
+        Ok(capabilities) => Status::Unusable(capabilities),
+        Err(refusal) => Status::Refused(refusal),
     }
 }
 

@@ -12,16 +12,16 @@ mod subject;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use subject::{Case, Subject};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let subjects = match Subject::all() {
-        Ok(subjects) => subjects,
+    let (subjects, mut trials) = match Subject::all() {
+        Ok(found) => found,
         Err(missing) => return libtest_mimic::run(&arguments, vec![missing]).exit_code(),
     };
     let cases: Vec<&Case> = [border::CASES, launch::CASES, stop::CASES, stdio::CASES].into_iter().flatten().collect();
-    let trials: Vec<Trial> = subjects.iter().flat_map(|subject| cases.iter().map(|case| subject.trial(case))).collect();
+    trials.extend(subjects.iter().flat_map(|subject| cases.iter().map(|case| subject.trial(case))));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

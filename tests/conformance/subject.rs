@@ -29,8 +29,8 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The plugins to test; a trial that says what is missing where there are none.
-    pub(crate) fn all() -> Result<Vec<Self>, Trial> {
+    /// The plugins to test, and an ignored trial for each that cannot be used here; a failing one where there is none.
+    pub(crate) fn all() -> Result<(Vec<Self>, Vec<Trial>), Trial> {
         let named = std::env::var_os("EXECUTOR_CONFORMANCE_PLUGIN").map(PathBuf::from);
         if !Need::Built.is_met() {
             return Err(trial("plugins_are_built", &[Need::Built], || Ok(())));
@@ -41,7 +41,7 @@ impl Subject {
             Loader::builder().search_only([dir.to_owned()]).prober(installed.join("executor-probe")).no_cache();
         let loader = builder.build().map(Arc::new);
         let loader = loader.map_err(|error| failing("a_loader_can_be_set_up", error.to_string()))?;
-        let mut subjects = Vec::new();
+        let (mut subjects, mut unusable) = (Vec::new(), Vec::new());
         for candidate in loader.report() {
             let asked = named.as_ref().is_none_or(|path| *path == candidate.path);
             match (&candidate.status, &candidate.name) {
@@ -52,7 +52,7 @@ impl Subject {
                     capabilities: capabilities.clone(),
                 }),
                 _ if named.is_some() => return Err(failing("the_plugin_can_be_used", candidate.to_string())),
-                (_, Some(name)) => say(&format!("skipped: {name}: {candidate}")),
+                (_, Some(name)) => unusable.push(ignored(name.as_str(), candidate.to_string())),
                 (_, None) => return Err(failing("the_directory_can_be_read", candidate.to_string())),
             }
         }
@@ -60,7 +60,7 @@ impl Subject {
             let words = format!("no usable plugin in {}", dir.display());
             return Err(failing("there_is_a_plugin_to_test", words));
         }
-        Ok(subjects)
+        Ok((subjects, unusable))
     }
 
     /// The case as a trial against this plugin.
@@ -117,6 +117,15 @@ impl Subject {
         let id = executor_api::TaskId::new(&self.name, &executor_api::TaskName::random());
         Ok(self.loader.create(&id)?)
     }
+}
+
+/// A trial for a plugin that is there and cannot be tested.
+fn ignored(name: &str, reason: String) -> Trial {
+    let own_name = name.to_owned();
+    Trial::ignorable_test(name, move || {
+        say(&format!("skipped: {own_name}: {reason}"));
+        Ok(Completion::ignored_with(reason))
+    })
 }
 
 fn failing(name: &str, words: String) -> Trial {

@@ -1,8 +1,8 @@
 //! What the suites share: what a trial needs, where the built things are, and plugins that misbehave on request.
 //!
 //! `EXECUTOR_TEST_REQUIRE=root,cc` turns a missing need from a skipped trial into a failed one. `EXECUTOR_TEST_PREFIX`
-//! is an installation to test, as `cargo xtask build` makes it: `bin/{executor,executor-probe}` and
-//! `lib/executor/1/*.so`.
+//! is an installation to test, as `cargo xtask build` makes it: `bin/executor`, and in `lib/executor/1`
+//! the plugins with `executor-probe`.
 
 mod misbehave;
 

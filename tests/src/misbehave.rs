@@ -92,7 +92,7 @@ struct Built {
 fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let installed = named_prefix().map(|prefix| prefix.join("bin/executor-probe"));
+        let installed = named_prefix().map(|prefix| prefix.join("lib/executor/1/executor-probe"));
         let named = std::env::var_os("EXECUTOR_TEST_PLUGIN").map(PathBuf::from);
         if let (Some(plugin), Some(prober)) = (&named, &installed) {
             return Built { plugin: plugin.clone(), prober: prober.clone() };

@@ -22,7 +22,7 @@ use crate::id::TaskId;
 use crate::limits::Resources;
 use crate::outcome::Outcome;
 use crate::plugin::HostSettings;
-use crate::spec::{StdioFds, TaskSpec};
+use crate::spec::{CommandLine, StdioFds, TaskSpec};
 use crate::support::{Applied, Capabilities};
 use crate::task_dir::TaskDir;
 use crate::units::Signal;
@@ -221,8 +221,7 @@ impl TaskHandle {
     }
 
     pub fn command(&self) -> Result<Vec<std::ffi::OsString>> {
-        let spec: TaskSpec = from_json("command", &plain(self.0.command())?)?;
-        Ok([spec.program].into_iter().chain(spec.args).collect())
+        from_json::<CommandLine>("command", &plain(self.0.command())?).map(|line| line.words)
     }
 
     pub fn applied(&self) -> Result<Applied> {

@@ -20,6 +20,7 @@ use super::types::{AbiExit, AbiStats, AbiStdio, AbiWaitable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::Executor;
 use crate::limits::Resources;
+use crate::spec::CommandLine;
 use crate::spec::{DEFAULT_PATH, Input, Output, StdioFds, TaskSpec};
 use crate::support::{Applied, Capabilities, Demands, Feature};
 use crate::task_dir::TaskDir;
@@ -192,10 +193,7 @@ impl AbiExecutor for Slot {
     fn command(&self) -> AbiResult<RString> {
         self.poison.enter("command", || {
             let words = self.or_known(self.task.command(), |known| known.command.clone())?;
-            let (program, args) = words.split_first().ok_or_else(|| Error::unsupported("command"))?;
-            let mut spec = TaskSpec::new(program);
-            spec.args = args.to_vec();
-            write(&spec)
+            write(&CommandLine { words })
         })
     }
 

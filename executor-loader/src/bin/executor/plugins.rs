@@ -12,7 +12,7 @@ use super::report::{self, exit};
 use super::resolve;
 
 pub(crate) fn plugins(global: &Global, args: &Plugins) -> ExitCode {
-    let loader = match resolve::loader(global) {
+    let loader = match resolve::fresh_loader(global) {
         Ok(loader) => loader,
         Err(error) => {
             report::error(&error, global.verbose);

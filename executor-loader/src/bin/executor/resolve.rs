@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use executor_loader::executor_api::Error as TaskError;
-use executor_loader::{Command, Error, Loader, Stdio};
+use executor_loader::{Command, Error, Loader, LoaderBuilder, Stdio};
 
 use super::args::{Global, Run};
 use super::report;
@@ -22,6 +22,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// The plugins of this host, as the options say.
 pub(crate) fn loader(global: &Global) -> Result<Loader, Error> {
+    builder(global).build()
+}
+
+/// The same, with every plugin asked anew: for whoever looks at them.
+pub(crate) fn fresh_loader(global: &Global) -> Result<Loader, Error> {
+    builder(global).fresh().build()
+}
+
+fn builder(global: &Global) -> LoaderBuilder {
     let mut builder = Loader::builder();
     for dir in &global.plugin_path {
         builder = builder.dir(dir);
@@ -35,7 +44,7 @@ pub(crate) fn loader(global: &Global) -> Result<Loader, Error> {
     if global.verbose {
         builder = builder.log(|level, line| report::say(&format!("{level:?}: {line}").to_lowercase()));
     }
-    builder.build()
+    builder
 }
 
 /// The command of `run`, with this process's streams.
