@@ -32,7 +32,7 @@ use crate::identity::Identity;
 use crate::isolation::{Isolation, absolute};
 use crate::limits::Enforcement;
 use crate::support::{Demands, Feature};
-use crate::text::{is_default, optional, pairs, word, words};
+use crate::text::{env, is_default, optional, word, words};
 use crate::units::{Nice, OomScoreAdj, Umask};
 
 /// The search path of a task whose environment has no `PATH`: it is set to this, and bare names are looked up in it.
@@ -115,7 +115,7 @@ pub struct TaskSpec {
     #[serde(with = "words", skip_serializing_if = "is_default")]
     pub args: Vec<OsString>,
     /// Its whole environment, names to values; [`DEFAULT_PATH`] is added where `PATH` is missing.
-    #[serde(with = "pairs", skip_serializing_if = "is_default")]
+    #[serde(with = "env", skip_serializing_if = "is_default")]
     pub env: BTreeMap<OsString, OsString>,
     /// Its working directory inside, absolute; absent for the task directory's `/local` if there is one, else `/`.
     #[serde(with = "optional", skip_serializing_if = "is_default")]

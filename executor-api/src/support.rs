@@ -29,6 +29,7 @@
 //! # Ok::<(), executor_api::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -157,7 +158,7 @@ impl Capabilities {
     #[must_use]
     pub fn support(&self, feature: Feature) -> Support {
         let stated = self.features.get(feature.name()).cloned();
-        stated.unwrap_or_else(|| Support::none("this plugin does not offer it", ""))
+        stated.unwrap_or_else(|| Support::none(NOT_OFFERED, ""))
     }
 
     /// Holds `demands` against this report: what will be enforced and what will not.
@@ -174,18 +175,28 @@ impl Capabilities {
         }
         let mut applied = Applied::default();
         for (feature, demand) in demands.iter() {
-            let Support { level, why, fix } = self.support(feature);
+            // Borrowed: a task that gets all it asks for is admitted without a single allocation for a name.
+            let stated = self.features.get(feature.name());
+            let (level, why) =
+                stated.map_or((Level::None, NOT_OFFERED), |support| (support.level, support.why.as_str()));
+            let name = Cow::Borrowed(feature.name());
             match (level, demand) {
-                (Level::Hard, _) => applied.enforced.push(feature.name().to_owned()),
-                (_, Demand::Required) => return Err(refusal(&format!("enforce {}", feature.name()), &why, &fix)),
+                (Level::Hard, _) => applied.enforced.push(name),
+                (_, Demand::Required) => {
+                    let fix = stated.map_or("", |support| support.fix.as_str());
+                    return Err(refusal(&format!("enforce {name}"), why, fix));
+                }
                 (_, Demand::Preferred) => {
-                    applied.not_enforced.push(NotEnforced { feature: feature.name().to_owned(), level, why });
+                    applied.not_enforced.push(NotEnforced { feature: name, level, why: why.to_owned() });
                 }
             }
         }
         Ok(applied)
     }
 }
+
+/// Why a feature is not enforced that a plugin says nothing of.
+const NOT_OFFERED: &str = "this plugin does not offer it";
 
 fn refusal(what: &str, why: &str, fix: &str) -> Error {
     let error = Error::new(ErrorKind::Unsupported, what, why);
@@ -265,7 +276,7 @@ impl Demands {
 #[non_exhaustive]
 pub struct Applied {
     /// Features enforced hard, by name.
-    pub enforced: Vec<String>,
+    pub enforced: Vec<Cow<'static, str>>,
     /// Features that were wanted and are enforced softly or not at all.
     pub not_enforced: Vec<NotEnforced>,
 }
@@ -288,7 +299,7 @@ impl Applied {
 #[non_exhaustive]
 pub struct NotEnforced {
     /// The feature's name.
-    pub feature: String,
+    pub feature: Cow<'static, str>,
     /// What it is enforced to.
     pub level: Level,
     /// Why no better.

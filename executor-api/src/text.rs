@@ -113,19 +113,55 @@ pub(crate) mod words {
     }
 }
 
-/// `#[serde(with = "text::pairs")]` for an environment: a list of `[name, value]`, since a JSON key must be UTF-8.
-pub(crate) mod pairs {
-    use super::{BTreeMap, Deserialize, Deserializer, In, OsString, Out, Serializer};
+/// `#[serde(with = "text::env")]` for an environment: an object, `{"NAME": "value"}`, where every name is UTF-8; else a list
+/// of `[name, value]`. Either is read.
+pub(crate) mod env {
+    use serde::de::SeqAccess;
+
+    use super::{BTreeMap, Deserializer, Error, In, MapAccess, OsString, Out, Serializer, Visitor, fmt};
 
     type Env = BTreeMap<OsString, OsString>;
 
     pub(crate) fn serialize<S: Serializer>(env: &Env, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(env.iter().map(|(name, value)| (Out(name), Out(value))))
+        if env.keys().any(|name| name.to_str().is_none()) {
+            return serializer.collect_seq(env.iter().map(|(name, value)| (Out(name), Out(value))));
+        }
+        serializer.collect_map(env.iter().map(|(name, value)| (name.to_str().unwrap_or_default(), Out(value))))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Env, D::Error> {
-        let pairs = Vec::<(In, In)>::deserialize(deserializer)?;
-        Ok(pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect())
+        deserializer.deserialize_any(EnvVisitor)
+    }
+
+    struct EnvVisitor;
+
+    impl<'de> Visitor<'de> for EnvVisitor {
+        type Value = Env;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of names and values, or a list of [name, value]")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Env, A::Error> {
+            let mut env = Env::new();
+            while let Some((name, In(value))) = map.next_entry::<String, In>()? {
+                add::<A::Error>(&mut env, name.into(), value)?;
+            }
+            Ok(env)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Env, A::Error> {
+            let mut env = Env::new();
+            while let Some((In(name), In(value))) = pairs.next_element()? {
+                add::<A::Error>(&mut env, name, value)?;
+            }
+            Ok(env)
+        }
+    }
+
+    /// A name that is given twice is a mistake of which nobody knows which one was meant.
+    fn add<E: Error>(env: &mut Env, name: OsString, value: OsString) -> Result<(), E> {
+        env.insert(name, value).map_or(Ok(()), |_| Err(E::custom("a name of the environment is given twice")))
     }
 }
 
@@ -179,6 +215,24 @@ mod tests {
         let json = serde_json::to_string(&document).expect("words serialize");
         assert!(json.contains("\"plain é\""), "UTF-8 stays readable: {json}");
         assert_eq!(serde_json::from_str::<Document>(&json).ok(), Some(document));
+    }
+
+    #[test]
+    fn an_environment_is_an_object_where_it_can_be() {
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+        struct Document(#[serde(with = "env")] BTreeMap<OsString, OsString>);
+        let odd = OsString::from_vec(vec![0xff]);
+        let readable = Document(BTreeMap::from([("A".into(), "1".into()), ("B".into(), odd.clone())]));
+        let json = serde_json::to_string(&readable).expect("it serializes");
+        assert_eq!(json, r#"{"A":"1","B":{"hex":"ff"}}"#);
+        assert_eq!(serde_json::from_str::<Document>(&json).ok(), Some(readable));
+        let other = Document(BTreeMap::from([(odd, "1".into())]));
+        let json = serde_json::to_string(&other).expect("it serializes");
+        assert_eq!(json, r#"[[{"hex":"ff"},"1"]]"#);
+        assert_eq!(serde_json::from_str::<Document>(&json).ok(), Some(other));
+        for twice in [r#"{"A":"1","A":"2"}"#, r#"[["A","1"],["A","2"]]"#] {
+            assert!(serde_json::from_str::<Document>(twice).is_err(), "{twice} was read");
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn weigh(demands: &Demands, report: &Capabilities) -> Result<Vec<NotEnforced>, S
             (Level::Hard, _) => (),
             (level, Demand::Preferred) => {
                 let mut entry = NotEnforced::default();
-                (entry.feature, entry.level, entry.why) = (feature.name().to_owned(), level, support.why);
+                (entry.feature, entry.level, entry.why) = (feature.name().into(), level, support.why);
                 unmet.push(entry);
             }
             (_, Demand::Required) => {

@@ -319,6 +319,6 @@ impl Stdio {
 /// ```
 #[must_use]
 pub fn not_enforced_line(applied: &Applied) -> Option<String> {
-    let names: Vec<&str> = applied.not_enforced.iter().map(|missing| missing.feature.as_str()).collect();
+    let names: Vec<&str> = applied.not_enforced.iter().map(|missing| &*missing.feature).collect();
     (!names.is_empty()).then(|| format!("not enforced: {}", names.join(", ")))
 }

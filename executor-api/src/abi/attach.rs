@@ -123,7 +123,11 @@ fn one_line(text: &str) -> String {
 }
 
 fn to_json<T: Serialize>(document: &T) -> Result<String> {
-    serde_json::to_string(document).map_err(|error| Error::invalid("write a request", error.to_string()))
+    // Room for a task with an environment: growing to it costs as much as writing it.
+    let mut json = Vec::with_capacity(4096);
+    let failed = |why: String| Error::invalid("write a request", why);
+    serde_json::to_writer(&mut json, document).map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(json).map_err(|error| failed(error.to_string()))
 }
 
 fn from_json<T: DeserializeOwned>(what: &str, json: &RString) -> Result<T> {
