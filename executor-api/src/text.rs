@@ -143,25 +143,28 @@ pub(crate) mod env {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Env, A::Error> {
-            let mut env = Env::new();
+            let mut pairs = Vec::new();
             while let Some((name, In(value))) = map.next_entry::<String, In>()? {
-                add::<A::Error>(&mut env, name.into(), value)?;
+                pairs.push((name.into(), value));
             }
-            Ok(env)
+            unique(pairs)
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Env, A::Error> {
-            let mut env = Env::new();
-            while let Some((In(name), In(value))) = pairs.next_element()? {
-                add::<A::Error>(&mut env, name, value)?;
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Env, A::Error> {
+            let mut pairs = Vec::new();
+            while let Some((In(name), In(value))) = list.next_element()? {
+                pairs.push((name, value));
             }
-            Ok(env)
+            unique(pairs)
         }
     }
 
-    /// A name that is given twice is a mistake of which nobody knows which one was meant.
-    fn add<E: Error>(env: &mut Env, name: OsString, value: OsString) -> Result<(), E> {
-        env.insert(name, value).map_or(Ok(()), |_| Err(E::custom("a name of the environment is given twice")))
+    /// The environment of `pairs`. A name that is given twice is a mistake of which nobody knows which one was meant.
+    fn unique<E: Error>(pairs: Vec<(OsString, OsString)>) -> Result<Env, E> {
+        let given = pairs.len();
+        // At once: pairs come sorted as they were written, and a sorted list is a tree without a search for each.
+        let env: Env = pairs.into_iter().collect();
+        if env.len() == given { Ok(env) } else { Err(E::custom("a name of the environment is given twice")) }
     }
 }
 
