@@ -19,6 +19,7 @@
 use std::fmt;
 use std::io;
 
+use nix::libc;
 use serde::{Deserialize, Serialize};
 
 /// The result of every fallible act of this crate.
@@ -180,10 +181,12 @@ impl std::error::Error for Error {}
 
 /// The kernel's words without Rust's ` (os error 13)`: the number is a field of its own.
 fn describe(source: &io::Error) -> String {
-    match source.raw_os_error() {
-        Some(code) => source.to_string().replace(&format!(" (os error {code})"), ""),
-        None => source.to_string(),
+    let mut words = source.to_string();
+    if let Some(code) = source.raw_os_error() {
+        let number = format!(" (os error {code})");
+        words.truncate(words.strip_suffix(number.as_str()).map_or(words.len(), str::len));
     }
+    words
 }
 
 fn kind_of(source: &io::Error) -> ErrorKind {
@@ -198,10 +201,11 @@ fn kind_of(source: &io::Error) -> ErrorKind {
         Io::OutOfMemory | Io::StorageFull | Io::QuotaExceeded | Io::WouldBlock | Io::ArgumentListTooLong => {
             ErrorKind::Exhausted
         }
-        _ => match source.raw_os_error().map(nix::errno::Errno::from_raw) {
-            Some(nix::errno::Errno::EMFILE | nix::errno::Errno::ENFILE) => ErrorKind::Exhausted,
-            Some(nix::errno::Errno::ESRCH) => ErrorKind::NotFound,
-            Some(nix::errno::Errno::ENOEXEC) => ErrorKind::NotExecutable,
+        // What std has no kind of its own for.
+        _ => match source.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => ErrorKind::Exhausted,
+            Some(libc::ESRCH) => ErrorKind::NotFound,
+            Some(libc::ENOEXEC) => ErrorKind::NotExecutable,
             _ => ErrorKind::Internal,
         },
     }

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// One word on its way into JSON.
@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for InVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<In, A::Error> {
         let entry: Option<(String, String)> = map.next_entry()?;
         let hex = entry.filter(|(key, _)| key == "hex").and_then(|(_, hex)| unhex(&hex));
-        let only = map.next_key::<IgnoredAny>()?.is_none();
+        let only = map.next_key::<String>()?.is_none();
         hex.filter(|_| only)
             .map(|bytes| In(OsString::from_vec(bytes)))
             .ok_or_else(|| A::Error::custom("bytes are {\"hex\": …} with an even number of hexadecimal digits"))
@@ -143,28 +143,25 @@ pub(crate) mod env {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Env, A::Error> {
-            let mut pairs = Vec::new();
+            let mut env = Env::new();
             while let Some((name, In(value))) = map.next_entry::<String, In>()? {
-                pairs.push((name.into(), value));
+                add::<A::Error>(&mut env, name.into(), value)?;
             }
-            unique(pairs)
+            Ok(env)
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Env, A::Error> {
-            let mut pairs = Vec::new();
-            while let Some((In(name), In(value))) = list.next_element()? {
-                pairs.push((name, value));
+        fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Env, A::Error> {
+            let mut env = Env::new();
+            while let Some((In(name), In(value))) = pairs.next_element()? {
+                add::<A::Error>(&mut env, name, value)?;
             }
-            unique(pairs)
+            Ok(env)
         }
     }
 
-    /// The environment of `pairs`. A name that is given twice is a mistake of which nobody knows which one was meant.
-    fn unique<E: Error>(pairs: Vec<(OsString, OsString)>) -> Result<Env, E> {
-        let given = pairs.len();
-        // At once: pairs come sorted as they were written, and a sorted list is a tree without a search for each.
-        let env: Env = pairs.into_iter().collect();
-        if env.len() == given { Ok(env) } else { Err(E::custom("a name of the environment is given twice")) }
+    /// A name that is given twice is a mistake of which nobody knows which one was meant.
+    fn add<E: Error>(env: &mut Env, name: OsString, value: OsString) -> Result<(), E> {
+        env.insert(name, value).map_or(Ok(()), |_| Err(E::custom("a name of the environment is given twice")))
     }
 }
 

@@ -24,8 +24,11 @@
 //! ```
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
+use nix::sys::signal;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 /// A quantity that its type does not allow, with the range that it does.
@@ -335,6 +338,37 @@ impl Signal {
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0
+    }
+
+    /// Sends this signal to every process of the group that `leader` leads.
+    ///
+    /// The caller sees to it that the number is still the group's: `leader` is a child of this process that it has not
+    /// reaped. For plugins that run a task as a plain child; one that needs more has calls of its own.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` when nobody is left in the group, `EPERM` when none of them may be signalled, `EINVAL` for a real-time
+    /// signal or a number that is no process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use executor_api::units::Signal;
+    /// use std::os::unix::process::{CommandExt, ExitStatusExt};
+    ///
+    /// let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn()?;
+    /// Signal::TERM.send_to_group(child.id())?;
+    /// assert_eq!(child.wait()?.signal(), Some(15));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # References
+    ///
+    /// - [killpg(3)](https://man7.org/linux/man-pages/man3/killpg.3.html)
+    pub fn send_to_group(self, leader: u32) -> io::Result<()> {
+        let group = i32::try_from(leader).ok().filter(|group| *group > 1).ok_or(io::ErrorKind::InvalidInput)?;
+        let signal = signal::Signal::try_from(self.0)?;
+        Ok(signal::killpg(Pid::from_raw(group), signal)?)
     }
 }
 

@@ -3,11 +3,15 @@
 //! Put your way of isolating into `start`, then state in `probe` what it enforces, and nothing that it does not: what a
 //! task demands beyond that is refused by the glue around this code before `start` is called.
 
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use executor_api::units::Signal;
 use executor_api::{
     Capabilities, Cause, Error, ErrorKind, Executor, Feature, Host, Outcome, Plugin, Resources, Result, StdioFds,
     Support, TaskId, TaskSpec, export_executor,
@@ -24,8 +28,10 @@ impl Plugin for PlainChild {
 
     fn probe(&self) -> Result<Capabilities> {
         let mut capabilities = Capabilities::usable(1); // the lowest score: chosen when nothing else will do
-        capabilities.set(Feature::WorkingDirectory, Support::hard());
-        capabilities.set(Feature::WholeTree, Support::none("only the main process is killed", ""));
+        for feature in [Feature::StdioPassed, Feature::WorkingDirectory] {
+            capabilities.set(feature, Support::hard());
+        }
+        capabilities.set(Feature::WholeTree, Support::soft("a process that leaves the task's process group gets away"));
         Ok(capabilities)
     }
 
@@ -54,15 +60,29 @@ impl Task {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The outcome, once the main process has ended; what is left of its group ends with it.
     fn poll(&self) -> Result<Option<Outcome>> {
         let mut state = self.state();
-        if state.outcome.is_none() {
-            let ended = state.child.as_mut().map(Child::try_wait).transpose();
-            let status = ended.map_err(|error| Error::from_io("wait for the task", &error))?.flatten();
-            let cause = if state.stopped { Cause::Stopped } else { Cause::Own };
+        let cause = if state.stopped { Cause::Stopped } else { Cause::Own };
+        if let (None, Some(child)) = (state.outcome, &mut state.child) {
+            let status = child.try_wait().map_err(|error| Error::from_io("wait for the task", &error))?;
+            if status.is_some() {
+                _ = Signal::KILL.send_to_group(child.id()); // nobody left is the common case, and no error
+            }
             state.outcome = status.map(|status| Outcome::from_status(status, cause));
         }
         Ok(state.outcome)
+    }
+
+    /// Sends `signal` to the whole group because somebody stops the task; nothing to do where it has ended.
+    fn stop(&self, signal: Signal) -> Result<()> {
+        if self.poll()?.is_some() {
+            return Ok(());
+        }
+        let mut state = self.state();
+        state.stopped = true;
+        let sent = state.child.as_ref().map_or(Ok(()), |child| signal.send_to_group(child.id()));
+        sent.map_err(|error| Error::from_io("stop the task", &error))
     }
 }
 
@@ -71,14 +91,15 @@ impl Executor for Task {
         Ok(()) // none is promised in `probe`, so none gets here
     }
 
-    fn start(&self, spec: &TaskSpec, _: StdioFds<'_>) -> Result<()> {
+    fn start(&self, spec: &TaskSpec, fds: StdioFds<'_>) -> Result<()> {
         let words = spec.command_line();
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_clear().envs(&spec.env).current_dir(spec.cwd.as_deref().unwrap_or("/".as_ref()));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if !spec.cwd.as_ref().is_none_or(|dir| dir.is_dir()) {
-            return Err(Error::invalid(format!("start in {:?}", spec.cwd), "there is no such directory"));
+        let dir = spec.cwd.as_deref().unwrap_or(Path::new("/"));
+        if !dir.is_dir() {
+            return Err(Error::invalid(format!("start in {}", dir.display()), "there is no such directory"));
         }
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().envs(&spec.env).current_dir(dir).process_group(0);
+        command.stdin(stream(fds.stdin)?).stdout(stream(fds.stdout)?).stderr(stream(fds.stderr)?);
         let child = command.spawn().map_err(|error| {
             let error = Error::from_io(format!("execute {}", words[0].display()), &error);
             if error.kind() == ErrorKind::Denied { error.with_kind(ErrorKind::NotExecutable) } else { error }
@@ -99,21 +120,23 @@ impl Executor for Task {
     }
 
     fn shutdown(&self, grace: Duration) -> Result<()> {
-        if self.wait(Some(grace))?.is_none() {
-            self.force_stop()?;
-            self.wait(None)?;
+        if !grace.is_zero() {
+            self.stop(Signal::TERM)?;
+            self.wait(Some(grace))?;
         }
-        Ok(())
+        self.stop(Signal::KILL)?;
+        self.wait(None).map(drop)
     }
 
     fn force_stop(&self) -> Result<()> {
-        if self.poll()?.is_some() {
-            return Ok(());
-        }
-        let mut state = self.state();
-        state.stopped = state.child.is_some();
-        state.child.as_mut().map_or(Ok(()), Child::kill).map_err(|error| Error::from_io("kill the task", &error))
+        self.stop(Signal::KILL)
     }
+}
+
+/// The host's descriptor, duplicated, or nothing to read and nowhere to write.
+fn stream(fd: Option<BorrowedFd<'_>>) -> Result<Stdio> {
+    let stdio = fd.map_or(Ok(Stdio::null()), |fd| fd.try_clone_to_owned().map(Stdio::from));
+    stdio.map_err(|error| Error::from_io("duplicate a standard stream", &error))
 }
 
 export_executor! { name: "{{name}}", plugin: PlainChild }
