@@ -15,6 +15,8 @@ use crate::tally::{Stage, Tally};
 use crate::test;
 use crate::tidy;
 
+/// Examples of executor-loader, run against what the tests have installed.
+const EXAMPLES: [&str; 2] = ["embed", "tokio"];
 /// Stages that are one call to cargo each: name and words.
 const LINTS: [(&str, &[&str]); 5] = [
     ("fmt", &["fmt", "--all", "--check"]),
@@ -60,7 +62,9 @@ pub(crate) fn verb() -> Result {
         stage(&mut tally, name, |_| cargo(&workspace, words));
     }
     counted(&mut tally, "test", |tally| test::all(&workspace, tally));
-    stage(&mut tally, "examples", |_| cargo(&workspace, &["build", "--package=executor-loader", "--examples"]));
+    for name in EXAMPLES {
+        stage(&mut tally, &format!("example {name}"), |_| example(&workspace, name));
+    }
     counted(&mut tally, "new-plugin", |tally| new_plugin(&workspace, tally));
     for (name, package, words) in TOOLS {
         stage(&mut tally, name, |_| tool(&workspace, package, words));
@@ -100,6 +104,14 @@ fn banner(name: &str) {
 fn cargo(workspace: &Workspace, words: &[&str]) -> Result<Stage> {
     // Only rustdoc reads this variable; on the other calls it changes nothing.
     run(workspace.cargo().args(words).env("RUSTDOCFLAGS", "-Dwarnings"), &format!("cargo {}", words[0]))?;
+    Ok(Stage::Passed)
+}
+
+fn example(workspace: &Workspace, name: &str) -> Result<Stage> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["run", "--quiet", "--package=executor-loader", "--features=tokio", "--example", name]);
+    cargo.env("EXECUTOR_PLUGIN_PATH", workspace.prefix().join("lib/executor/1"));
+    run(&mut cargo, &format!("the example {name}"))?;
     Ok(Stage::Passed)
 }
 
