@@ -69,7 +69,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<TaskName>,
     /// Kill the whole task after this time: 5s, 1m30s, or bare seconds
-    #[arg(long, value_name = "TIME", value_parser = super::resolve::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::duration::duration)]
     pub(crate) timeout: Option<Duration>,
     /// Cap the task's memory: 64M is 2^26 bytes, 64MB is decimal
     #[arg(short, long, value_name = "SIZE")]

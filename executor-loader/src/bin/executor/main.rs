@@ -1,10 +1,11 @@
 //! The `executor` command: runs commands as tasks, and shows which plugins can.
 //!
-//! `args` reads words, `resolve` turns them into what the library takes, `run` and `plugins` are one subcommand each,
+//! `args` and `duration` read words, `resolve` turns them into what the library takes, `run` and `plugins` are one subcommand each,
 //! `report` talks to the user. Standard output belongs to the task or to the listing; everything else goes to standard
 //! error behind `executor:`.
 
 mod args;
+mod duration;
 mod plugins;
 mod report;
 mod resolve;

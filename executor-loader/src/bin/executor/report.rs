@@ -2,11 +2,10 @@
 
 use std::error::Error as _;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use executor_loader::executor_api::{Cause, Ended, Outcome};
 use executor_loader::{Error, Refusal};
-
-use super::args::Run;
 
 /// The exit codes of this command.
 pub(crate) mod exit {
@@ -43,13 +42,13 @@ pub(crate) fn error(error: &Error, verbose: bool) {
 }
 
 /// Says how the task ended where the exit code alone does not.
-pub(crate) fn tell_end(outcome: &Outcome, args: &Run, quiet: bool) {
+pub(crate) fn tell_end(outcome: &Outcome, limit: Option<Duration>, quiet: bool) {
     if quiet {
         return;
     }
     match (outcome.cause, outcome.ended) {
         (Cause::TimedOut, _) => {
-            let limit = args.timeout.map(|limit| humantime::format_duration(limit).to_string());
+            let limit = limit.map(|limit| humantime::format_duration(limit).to_string());
             say(&format!("killed at its time limit of {}", limit.unwrap_or_default()));
         }
         (Cause::Oom, _) => say("killed at its memory limit; raise it with --memory"),

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) fn run(global: &Global, args: &Run) -> ExitCode {
     match run_to_end(global, args) {
         Ok(outcome) => {
-            report::tell_end(&outcome, args, global.quiet);
+            report::tell_end(&outcome, args.timeout, global.quiet);
             ExitCode::from(code(&outcome))
         }
         Err(error) => {
