@@ -81,6 +81,7 @@ pub mod isolation;
 pub mod limits;
 pub mod outcome;
 pub mod plugin;
+pub mod record;
 pub mod spec;
 pub mod support;
 pub mod task_dir;
