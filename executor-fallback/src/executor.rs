@@ -1,16 +1,18 @@
 //! The plugin: where its supervisor lies, whether that can be used, and empty tasks.
 //!
 //! Nothing here touches the machine but the question whether the supervisor can be executed. Tasks that were started
-//! by another process cannot be opened: no record of them is kept.
+//! by another process are found by their record.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use executor_api::record::StateDir;
 use executor_api::{Capabilities, Error, ErrorKind, Host, Plugin, Result, TaskId};
 use nix::unistd::{AccessFlags, Uid, access};
 
+use crate::found::FoundTask;
 use crate::launch::Leaving;
 use crate::support;
-use crate::task::FallbackTask;
+use crate::task::{FallbackTask, StartedTask};
 use crate::wire::SUPERVISOR;
 
 const NO_PLUGIN_DIR: &str = "the host does not say where the plugin lies: its supervisor is looked for there";
@@ -26,7 +28,7 @@ const GIVE_PLUGIN_DIR: &str = "let the host give plugin_dir";
 /// use executor_api::{Executor, Plugin, StdioFds, TaskSpec};
 /// use executor_fallback::FallbackPlugin;
 ///
-/// let plugin = FallbackPlugin::with_supervisor("/usr/lib/executor/1/executor-fallback-supervisor");
+/// let plugin = FallbackPlugin::with_supervisor("/usr/lib/executor/1/executor-fallback-supervisor", "/run/executor");
 /// let task = plugin.create(&"fallback.hello".parse()?)?;
 /// task.start(&TaskSpec::new("/bin/true"), StdioFds::default())?;
 /// assert!(task.wait(None)?.is_some_and(|outcome| outcome.success()));
@@ -36,14 +38,21 @@ const GIVE_PLUGIN_DIR: &str = "let the host give plugin_dir";
 pub struct FallbackPlugin {
     /// None where the host did not say where the plugin lies.
     supervisor: Option<PathBuf>,
+    /// Where records go; none for the default.
+    state: Option<PathBuf>,
     leaving: Leaving,
 }
 
 impl FallbackPlugin {
-    /// The plugin with its supervisor at `path`, for programs that link it.
+    /// The plugin with its supervisor at `path` and records in `state`, for programs that link it.
     #[must_use]
-    pub fn with_supervisor(path: impl Into<PathBuf>) -> Self {
-        Self { supervisor: Some(path.into()), leaving: Leaving::default() }
+    pub fn with_supervisor(path: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
+        Self { supervisor: Some(path.into()), state: Some(state.into()), leaving: Leaving::default() }
+    }
+
+    /// Where records go.
+    fn state(&self) -> Result<PathBuf> {
+        self.state.clone().map_or_else(StateDir::default_path, Ok)
     }
 }
 
@@ -52,7 +61,7 @@ impl Plugin for FallbackPlugin {
 
     fn init(host: Host) -> Result<Self> {
         let supervisor = host.plugin_dir().map(|dir| dir.join(SUPERVISOR));
-        Ok(Self { supervisor, leaving: Leaving::default() })
+        Ok(Self { supervisor, state: host.state_dir().map(Path::to_owned), leaving: Leaving::default() })
     }
 
     fn probe(&self) -> Result<Capabilities> {
@@ -64,6 +73,9 @@ impl Plugin for FallbackPlugin {
             let fix = format!("install {SUPERVISOR}, which belongs to the plugin, as {}", path.display());
             return Ok(Capabilities::unusable(why, fix));
         }
+        if let Err(error) = self.state() {
+            return Ok(Capabilities::unusable(error.to_string(), error.fix().unwrap_or_default()));
+        }
         Ok(support::capabilities(Uid::effective().is_root(), cfg!(target_os = "linux")))
     }
 
@@ -72,11 +84,12 @@ impl Plugin for FallbackPlugin {
         let supervisor = self.supervisor.clone().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, format!("create task {id}"), NO_PLUGIN_DIR).with_fix(GIVE_PLUGIN_DIR)
         })?;
-        Ok(FallbackTask::new(id.clone(), supervisor, self.leaving.clone()))
+        let task = StartedTask::new(id.clone(), supervisor, self.state()?, self.leaving.clone());
+        Ok(FallbackTask::Started(task))
     }
 
     fn open(&self, id: &TaskId) -> Result<FallbackTask> {
-        let why = "this plugin keeps no record of its tasks yet";
-        Err(Error::new(ErrorKind::Unsupported, format!("open task {id}"), why))
+        self.leaving.sweep();
+        FoundTask::new(StateDir::open(self.state()?)?.find(id)?).map(FallbackTask::Found)
     }
 }

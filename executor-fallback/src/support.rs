@@ -11,7 +11,6 @@ const SCORE: i32 = 10;
 const OTHER_PLUGIN: &str = "use the plugin for this system, such as linux";
 const NO_ISOLATION: &str = "this plugin isolates nothing: the task sees the host's own";
 const NO_GROUP: &str = "the kernel counts it in a resource group, and this plugin makes none";
-const NOT_YET: &str = "this plugin does not set it yet";
 
 /// The report for a host that is or is not root, on Linux or on another Unix.
 pub(crate) fn capabilities(root: bool, linux: bool) -> Capabilities {
@@ -33,7 +32,8 @@ fn support(feature: Feature, root: bool, linux: bool) -> Support {
             support.why = "as long as the task, which runs as the host's own user, leaves its supervisor alone".into();
             support
         }
-        F::WorkingDirectory | F::StdioFiles | F::StdioPassed | F::ExitHandle | F::Signal => Support::hard(),
+        F::WorkingDirectory | F::StdioFiles | F::StdioPassed | F::ExitHandle | F::Signal | F::Reopen => Support::hard(),
+        F::Rlimits | F::Nice | F::Umask => Support::hard(),
         F::User if root => Support::hard(),
         F::User => Support::none("only root can change the user, and this host is not root", "run the host as root"),
         F::NoNewPrivileges if linux => Support::hard(),
@@ -53,10 +53,15 @@ fn support(feature: Feature, root: bool, linux: bool) -> Support {
             Support::none(NO_GROUP, OTHER_PLUGIN)
         }
         F::Disk => Support::none("the task writes to the host's own files", OTHER_PLUGIN),
-        F::Rlimits | F::CpuTime | F::Umask | F::Nice | F::OomScoreAdj | F::TaskDir => {
-            Support::none(NOT_YET, OTHER_PLUGIN)
+        F::CpuTime => Support::soft("RLIMIT_CPU counts whole seconds, and each process by itself"),
+        F::OomScoreAdj if linux => Support::hard(),
+        F::OomScoreAdj => Support::none("this system has no such score that this plugin knows", ""),
+        // Hard all the same: the interface says that this is all a task directory is here.
+        F::TaskDir => {
+            let mut support = Support::hard();
+            support.why = "by the working directory and the environment: it does not become the task's root".into();
+            support
         }
-        F::Reopen => Support::none("this plugin keeps no record of its tasks yet", OTHER_PLUGIN),
         F::Update | F::Pause | F::Exec => Support::none("this plugin does not do it", OTHER_PLUGIN),
         // The rest is isolation, and so is what later versions add until it is written here.
         _ => Support::none(NO_ISOLATION, OTHER_PLUGIN),
@@ -89,6 +94,19 @@ mod tests {
             let lacks = |name: &str| applied.not_enforced.iter().any(|lacking| lacking.feature == name);
             assert!(lacks("files") && lacks("processes") && lacks("syscalls"));
         }
+    }
+
+    #[test]
+    fn per_process_limits_are_admitted_and_processor_time_is_a_wish() {
+        let admit = |json| {
+            let resources: Resources = serde_json::from_str(json).expect("well formed");
+            capabilities(false, true).admit(&resources.demands())
+        };
+        assert!(admit(r#"{"rlimits":{"nofile":{"soft":64,"hard":64}}}"#).is_ok());
+        let refusal = admit(r#"{"cpu_time_ms":1000}"#).expect_err("a task can have many processes");
+        assert!(refusal.to_string().contains("cpu_time") && refusal.to_string().contains("each process"), "{refusal}");
+        let wish = admit(r#"{"cpu_time_ms":1000,"enforcement":"best_effort"}"#).expect("it is tried");
+        assert_eq!(wish.not_enforced[0].level, Level::Soft);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! There are no threads, no locks held while waiting and nothing to clean up: dropping the object closes the socket, and
 //! the task lives on under its supervisor.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -11,19 +12,91 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use executor_api::units::Signal;
-use executor_api::{Error, ErrorKind, Executor, Outcome, Resources, Result, StdioFds, TaskId, TaskSpec};
+use executor_api::{
+    Applied, Error, ErrorKind, Executor, Outcome, Resources, Result, StdioFds, TaskDir, TaskId, TaskSpec, Usage,
+};
 use nix::errno::Errno;
+use nix::unistd::Uid;
 
 use crate::control::Control;
+use crate::found::FoundTask;
 use crate::launch::{Leaving, launch};
 use crate::stdio::Stdio;
+use crate::support;
+use crate::task_dir;
 use crate::wire::{Order, Request, VERSION};
 
-/// A task of the [`FallbackPlugin`](crate::FallbackPlugin): not yet started, running or ended.
+/// A task of the [`FallbackPlugin`](crate::FallbackPlugin).
 #[derive(Debug)]
-pub struct FallbackTask {
+#[expect(private_interfaces, reason = "how a task is held is nobody's business but this crate's")]
+pub enum FallbackTask {
+    /// Made by this process: not yet started, running or ended.
+    Started(StartedTask),
+    /// Found by its record.
+    Found(FoundTask),
+}
+
+impl FallbackTask {
+    fn task(&self) -> &dyn Executor {
+        match self {
+            Self::Started(task) => task,
+            Self::Found(task) => task,
+        }
+    }
+}
+
+impl Executor for FallbackTask {
+    fn limit(&self, resources: &Resources) -> Result<()> {
+        self.task().limit(resources)
+    }
+
+    fn configure_task_dir(&self, dir: &TaskDir) -> Result<()> {
+        self.task().configure_task_dir(dir)
+    }
+
+    fn start(&self, spec: &TaskSpec, fds: StdioFds<'_>) -> Result<()> {
+        self.task().start(spec, fds)
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<Option<Outcome>> {
+        self.task().wait(timeout)
+    }
+
+    fn exit_handle(&self) -> Result<OwnedFd> {
+        self.task().exit_handle()
+    }
+
+    fn shutdown(&self, grace: Duration) -> Result<()> {
+        self.task().shutdown(grace)
+    }
+
+    fn force_stop(&self) -> Result<()> {
+        self.task().force_stop()
+    }
+
+    fn command(&self) -> Result<Vec<OsString>> {
+        self.task().command()
+    }
+
+    fn applied(&self) -> Result<Applied> {
+        self.task().applied()
+    }
+
+    fn stats(&self) -> Result<Usage> {
+        self.task().stats()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.task().signal(signal)
+    }
+}
+
+/// A task made by this process.
+#[derive(Debug)]
+pub(crate) struct StartedTask {
     id: TaskId,
     supervisor: PathBuf,
+    state: PathBuf,
     leaving: Leaving,
     /// Held while a start is under way.
     fresh: Mutex<Fresh>,
@@ -34,21 +107,23 @@ pub struct FallbackTask {
 #[derive(Debug, Default)]
 struct Fresh {
     resources: Resources,
+    directory: Option<TaskDir>,
     /// Whether it was started, in vain or not, or stopped before: it starts no more.
     spent: bool,
 }
 
 #[derive(Debug)]
 struct Running {
+    command: Vec<OsString>,
     control: Control,
     /// None once the duty to reap it has gone to [`Leaving`].
     supervisor: Mutex<Option<Child>>,
     ended: OnceLock<Outcome>,
 }
 
-impl FallbackTask {
-    pub(crate) fn new(id: TaskId, supervisor: PathBuf, leaving: Leaving) -> Self {
-        Self { id, supervisor, leaving, fresh: Mutex::default(), running: OnceLock::new() }
+impl StartedTask {
+    pub(crate) fn new(id: TaskId, supervisor: PathBuf, state: PathBuf, leaving: Leaving) -> Self {
+        Self { id, supervisor, state, leaving, fresh: Mutex::default(), running: OnceLock::new() }
     }
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
@@ -81,14 +156,28 @@ impl FallbackTask {
         running.control.order(order).map_err(|source| self.failed(act, &source))
     }
 
+    fn request(&self, spec: TaskSpec, resources: Resources) -> Result<Request> {
+        let capabilities = support::capabilities(Uid::effective().is_root(), cfg!(target_os = "linux"));
+        let mut applied = capabilities.admit(&resources.demands())?;
+        applied.extend(capabilities.admit(&spec.demands())?);
+        let (id, state) = (self.id.clone(), self.state.clone());
+        Ok(Request { version: VERSION.to_owned(), spec, resources, applied, id, state })
+    }
+
     fn failed(&self, act: &str, source: &io::Error) -> Error {
         Error::from_io(format!("{act} task {}", self.id), source)
     }
 }
 
-impl Executor for FallbackTask {
+impl Executor for StartedTask {
     fn limit(&self, resources: &Resources) -> Result<()> {
         self.fresh().resources = resources.clone();
+        Ok(())
+    }
+
+    fn configure_task_dir(&self, dir: &TaskDir) -> Result<()> {
+        task_dir::check(dir)?;
+        self.fresh().directory = Some(dir.clone());
         Ok(())
     }
 
@@ -100,9 +189,14 @@ impl Executor for FallbackTask {
         }
         self.leaving.sweep();
         let stdio = Stdio::open(spec, fds)?;
-        let request = Request { version: VERSION.to_owned(), spec: spec.clone(), resources: fresh.resources.clone() };
+        let spec = match &fresh.directory {
+            Some(dir) => task_dir::inside(spec.clone(), dir),
+            None => spec.clone(),
+        };
+        let command = spec.command_line();
+        let request = self.request(spec, fresh.resources.clone())?;
         let (control, supervisor) = launch(&self.supervisor, &self.id, &request, &stdio)?;
-        let running = Running { control, supervisor: Mutex::new(Some(supervisor)), ended: OnceLock::new() };
+        let running = Running { command, control, supervisor: Mutex::new(Some(supervisor)), ended: OnceLock::new() };
         self.running.set(running).map_err(|_| {
             Error::new(ErrorKind::Internal, format!("start task {}", self.id), "it runs already, though it was fresh")
         })
@@ -137,6 +231,10 @@ impl Executor for FallbackTask {
         Ok(())
     }
 
+    fn command(&self) -> Result<Vec<OsString>> {
+        Ok(self.running("ask for the command of")?.command.clone())
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let act = format!("send {signal} to");
         let running = self.running(&act)?;
@@ -149,7 +247,7 @@ impl Executor for FallbackTask {
     }
 }
 
-impl Drop for FallbackTask {
+impl Drop for StartedTask {
     fn drop(&mut self) {
         self.running.get().into_iter().for_each(|running| self.release(running));
     }

@@ -9,10 +9,11 @@
 //! A frame is its length (four bytes, big-endian) and that much JSON; an order has nine bytes and no length.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use executor_api::units::Signal;
-use executor_api::{Error, Resources, TaskSpec};
+use executor_api::{Applied, Error, Resources, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 /// The supervisor's file name; it lies beside the plugin.
@@ -33,6 +34,12 @@ pub struct Request {
     pub spec: TaskSpec,
     /// Its limits.
     pub resources: Resources,
+    /// What it gets of what it demands.
+    pub applied: Applied,
+    /// Its id, and the directory that its record goes to.
+    pub id: TaskId,
+    /// The state directory.
+    pub state: PathBuf,
 }
 
 /// The supervisor's answer to a request.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use executor_api::LogLevel;
 use executor_api::abi::LogSink;
 use executor_api::plugin::HostSettings;
+use executor_api::record::StateDir;
 
 use crate::allow::Allowed;
 use crate::cache::Cache;
@@ -18,6 +19,14 @@ use crate::trust::open_trusted;
 
 /// The program that asks plugins, beside them in their directory.
 const PROBER: &str = "executor-probe";
+
+/// Where answers of plugins are kept.
+#[derive(Debug)]
+enum Remember {
+    WithTasks,
+    In(PathBuf),
+    Nothing,
+}
 
 /// How a [`Loader`] looks for plugins.
 ///
@@ -37,7 +46,7 @@ pub struct LoaderBuilder {
     dirs: Vec<PathBuf>,
     only: bool,
     prober: Option<PathBuf>,
-    cache: Option<PathBuf>,
+    cache: Remember,
     fresh: bool,
     lock: Option<PathBuf>,
     keys: Vec<PathBuf>,
@@ -57,7 +66,7 @@ impl Default for LoaderBuilder {
             dirs: Vec::new(),
             only: false,
             prober: None,
-            cache: Cache::default_dir(),
+            cache: Remember::WithTasks,
             fresh: false,
             lock: None,
             keys: Vec::new(),
@@ -96,12 +105,12 @@ impl LoaderBuilder {
         self
     }
 
-    /// Keeps answers of plugins in `dir`, instead of `/run/executor/cache` for root or `$XDG_RUNTIME_DIR/executor/cache`.
+    /// Keeps answers of plugins in `dir`, instead of `cache` in the state directory.
     ///
     /// Example: [`LoaderBuilder`].
     #[must_use]
     pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.cache = Some(dir.into());
+        self.cache = Remember::In(dir.into());
         self
     }
 
@@ -119,7 +128,7 @@ impl LoaderBuilder {
     /// Example: [`LoaderBuilder`].
     #[must_use]
     pub fn no_cache(mut self) -> Self {
-        self.cache = None;
+        self.cache = Remember::Nothing;
         self
     }
 
@@ -142,7 +151,8 @@ impl LoaderBuilder {
         self
     }
 
-    /// Lets plugins keep records of tasks in `dir`, instead of each one's default.
+    /// Keeps records of tasks in `dir`, instead of `/run/executor` for root or `$XDG_RUNTIME_DIR/executor` for others. Its
+    /// parent must exist; it must be this user's alone.
     ///
     /// Example: [`LoaderBuilder`].
     #[must_use]
@@ -182,7 +192,13 @@ impl LoaderBuilder {
         let named = self.prober.as_deref().map(open_trusted).transpose().map_err(Error::Setup)?;
         let prober = named.or_else(|| dirs.iter().find_map(|dir| open_trusted(&dir.join(PROBER)).ok()));
         let open = if self.fresh { Cache::empty } else { Cache::open };
-        let cache = self.cache.and_then(|dir| open(dir, &self.settings));
+        let beside_tasks = || self.settings.state_dir.clone().or_else(|| StateDir::default_path().ok());
+        let cache = match self.cache {
+            Remember::WithTasks => beside_tasks().map(|state| state.join("cache")),
+            Remember::In(dir) => Some(dir),
+            Remember::Nothing => None,
+        };
+        let cache = cache.and_then(|dir| open(dir, &self.settings));
         let discovery = Discovery { settings: &self.settings, allowed: &allowed, prober, cache };
         let candidates = discovery.look(&dirs);
         Ok(Loader::new_with(candidates, dirs, self.settings, self.sink, allowed))

@@ -78,15 +78,6 @@ impl Cache {
         Some(Self { dir, content, changed: false })
     }
 
-    /// The directory where root, or this user's session, keeps what may be lost at a reboot.
-    pub(crate) fn default_dir() -> Option<PathBuf> {
-        if geteuid().is_root() {
-            return Some(PathBuf::from("/run/executor/cache"));
-        }
-        let session = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
-        session.is_absolute().then(|| session.join("executor/cache"))
-    }
-
     /// What the plugin in the file `identity` answered before.
     pub(crate) fn answer(&self, identity: &FileIdentity) -> Option<&Capabilities> {
         let now = now();

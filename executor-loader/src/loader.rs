@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use executor_api::abi::{LogSink, PluginHandle};
 use executor_api::plugin::HostSettings;
+use executor_api::record::StateDir;
 use executor_api::{Demands, PluginName, TaskId};
 
 use crate::allow::Allowed;
@@ -132,6 +133,43 @@ impl Loader {
     pub fn open(&self, id: &TaskId) -> Result<Task> {
         let handle = self.plugin(id.plugin())?.open(id)?;
         Ok(Task::new(id.clone(), handle))
+    }
+
+    /// The ids of all tasks that are recorded, running or ended, whichever plugin runs them; sorted.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the state directory from being used.
+    ///
+    /// Example: [`Loader::collect`].
+    pub fn tasks(&self) -> Result<Vec<TaskId>> {
+        Ok(self.records()?.list()?)
+    }
+
+    /// Removes the record of a task that has ended; its id is free again.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` while the task runs, `NotFound` when there is no record of it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let loader = executor_loader::Loader::new()?;
+    /// for id in loader.tasks()? {
+    ///     if let Err(error) = loader.collect(&id) {
+    ///         eprintln!("{error}"); // it runs
+    ///     }
+    /// }
+    /// # Ok::<(), executor_loader::Error>(())
+    /// ```
+    pub fn collect(&self, id: &TaskId) -> Result<()> {
+        Ok(self.records()?.collect(id)?)
+    }
+
+    fn records(&self) -> Result<StateDir> {
+        let path = self.settings.state_dir.clone().map_or_else(StateDir::default_path, Ok)?;
+        Ok(StateDir::open(path)?)
     }
 
     /// An empty task with this id, for a host that makes the calls of [`Executor`](executor_api::Executor) one by one.

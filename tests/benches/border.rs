@@ -49,8 +49,9 @@ fn main() {
 /// Finds, checks and asks the three plugins, and loads one of them.
 fn discovery(criterion: &mut Criterion, installed: &std::path::Path) {
     let cache = tempfile::tempdir().expect("a directory for the cache");
+    let state = tempfile::tempdir().expect("a directory for records");
     let look = |cache: Option<PathBuf>| {
-        let builder = Loader::builder().search_only([installed.to_owned()]);
+        let builder = Loader::builder().search_only([installed.to_owned()]).state_dir(state.path());
         let builder = if let Some(dir) = cache { builder.cache_dir(dir) } else { builder.no_cache() };
         builder.build().expect("a loader")
     };

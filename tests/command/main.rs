@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 fn executor<W: AsRef<OsStr>>(words: &[W]) -> Command {
     let mut command = Command::new(prefix().join("bin/executor"));
     command.args(words).stdin(Stdio::null());
+    command.env("EXECUTOR_STATE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/command-state"));
     for name in ["EXECUTOR_PLUGIN", "EXECUTOR_PLUGIN_PATH", "EXECUTOR_LOCK_FILE"] {
         command.env_remove(name);
     }

@@ -1,11 +1,17 @@
 //! A task runs, with exactly what it was given, and ends as it ended.
 
-use executor_api::units::Signal;
+use executor_api::limits::Rlimit;
+use executor_api::task_dir::{DirEnv, TaskDir};
+use executor_api::units::{Nice, OomScoreAdj, Signal, Umask};
 use executor_api::{Account, Cause, Ended, ErrorKind, Feature, Outcome};
 use executor_loader::Stdio;
 use executor_loader::executor_api;
 use libtest_mimic::Failed;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tempfile::TempDir;
 
 use crate::subject::{Case, Running, Subject, same};
 
@@ -35,6 +41,24 @@ pub(crate) const CASES: &[Case] = &[
         needs: &[Feature::StdioPassed, Feature::NoNewPrivileges],
         check: no_new_privileges,
     },
+    Case {
+        name: "a_process_limit_is_in_force",
+        needs: &[Feature::StdioPassed, Feature::Rlimits],
+        check: process_limit,
+    },
+    Case { name: "niceness_is_set_or_none", needs: &[Feature::StdioPassed, Feature::Nice], check: niceness },
+    Case { name: "the_mask_of_new_files_is_set", needs: &[Feature::StdioPassed, Feature::Umask], check: mask },
+    Case {
+        name: "the_out_of_memory_score_is_set_or_none",
+        needs: &[Feature::StdioPassed, Feature::OomScoreAdj],
+        check: oom_score,
+    },
+    Case {
+        name: "the_task_directory_is_where_a_task_starts",
+        needs: &[Feature::StdioPassed, Feature::TaskDir],
+        check: task_dir,
+    },
+    Case { name: "a_task_directory_is_there_or_named", needs: &[Feature::TaskDir], check: no_task_dir },
 ];
 
 /// What `script` prints, once it has ended well.
@@ -149,6 +173,80 @@ fn no_root(subject: &Subject) -> Result<(), Failed> {
 fn no_new_privileges(subject: &Subject) -> Result<(), Failed> {
     let text = printed(subject, subject.shell("grep NoNewPrivs /proc/self/status"))?;
     same("the bit", text.split_whitespace().last(), Some("1"))
+}
+
+fn process_limit(subject: &Subject) -> Result<(), Failed> {
+    let mut command = subject.shell("ulimit -Sn; ulimit -Hn; sh -c 'ulimit -Hn'");
+    command.rlimit("nofile", Rlimit { soft: Some(32), hard: Some(48) });
+    same("soft, hard, a child's hard", printed(subject, command)?.as_str(), "32\n48\n48\n")
+}
+
+fn niceness(subject: &Subject) -> Result<(), Failed> {
+    let mut command = subject.shell("nice");
+    command.spec_mut().nice = Some(Nice::new(15)?);
+    same("what was asked for", printed(subject, command)?.trim_end(), "15")?;
+    same("the default", printed(subject, subject.shell("nice"))?.trim_end(), "0")
+}
+
+fn mask(subject: &Subject) -> Result<(), Failed> {
+    let mut command = subject.shell("umask");
+    command.spec_mut().umask = Some(Umask::new(0o137)?);
+    same("what was asked for", printed(subject, command)?.trim_end(), "0137")?;
+    same("the default", printed(subject, subject.shell("umask"))?.trim_end(), "0022")
+}
+
+fn oom_score(subject: &Subject) -> Result<(), Failed> {
+    let script = "cat /proc/self/oom_score_adj";
+    let mut command = subject.shell(script);
+    command.spec_mut().oom_score_adj = Some(OomScoreAdj::new(300)?);
+    same("what was asked for", printed(subject, command)?.trim_end(), "300")?;
+    same("the default", printed(subject, subject.shell(script))?.trim_end(), "0")
+}
+
+/// Where the paths lie is the plugin's affair: that they are the host's directories shows in what is written there.
+fn task_dir(subject: &Subject) -> Result<(), Failed> {
+    let (root, alloc) = (shared_directory()?, shared_directory()?);
+    for path in ["local", "secrets"] {
+        std::fs::create_dir(root.path().join(path))?;
+        share(&root.path().join(path))?;
+    }
+    let mut dir = TaskDir::new(root.path());
+    dir.alloc = Some(alloc.path().to_owned());
+    let script = r#"echo here >here; echo "$0" >"$NOMAD_SECRETS_DIR/word"; echo all >"$NOMAD_ALLOC_DIR/all"
+        test "$(pwd -P)" = "$(cd "$NOMAD_TASK_DIR" && pwd -P)" || exit 1
+        test "$0" = "$(env | sed -n s/^NOMAD_TASK_DIR=//p)/x""#;
+    let mut command = subject.shell(script);
+    command.arg("${NOMAD_TASK_DIR}/x").task_dir(dir.clone());
+    same("it is there, and told so", subject.start(command)?.end()?.ended, Ended::Exited(0))?;
+    same("local", std::fs::read_to_string(root.path().join("local/here"))?.as_str(), "here\n")?;
+    same("secrets", std::fs::read_to_string(root.path().join("secrets/word"))?.ends_with("/x\n"), true)?;
+    same("alloc", std::fs::read_to_string(alloc.path().join("all"))?.as_str(), "all\n")?;
+    dir.env = DirEnv { alloc: String::new(), task: "HERE".into(), secrets: String::new() };
+    let mut command = subject.shell("env | cut -d= -f1 | grep -E '^(NOMAD_.*|HERE)$'");
+    command.task_dir(dir);
+    same("other names", printed(subject, command)?.as_str(), "HERE\n")
+}
+
+/// A directory of the host that a task may write to, whoever it runs as.
+fn shared_directory() -> Result<TempDir, Failed> {
+    let directory = tempfile::tempdir()?;
+    share(directory.path())?;
+    Ok(directory)
+}
+
+fn share(directory: &Path) -> Result<(), Failed> {
+    Ok(std::fs::set_permissions(directory, Permissions::from_mode(0o777))?)
+}
+
+fn no_task_dir(subject: &Subject) -> Result<(), Failed> {
+    for missing in ["/surely/not/there", "/etc/passwd"] {
+        let mut command = subject.command("/bin/true");
+        command.task_dir(TaskDir::new(missing));
+        let error = subject.refusal(command)?;
+        same("kind", error.kind(), ErrorKind::InvalidSpec)?;
+        same("it names the directory", error.to_string().contains(missing), true)?;
+    }
+    Ok(())
 }
 
 /// Ten callers at once, and again later.

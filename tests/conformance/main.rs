@@ -6,6 +6,7 @@
 
 mod border;
 mod launch;
+mod reopen;
 mod stdio;
 mod stop;
 mod subject;
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
         Ok(found) => found,
         Err(missing) => return libtest_mimic::run(&arguments, vec![missing]).exit_code(),
     };
-    let cases: Vec<&Case> = [border::CASES, launch::CASES, stop::CASES, stdio::CASES].into_iter().flatten().collect();
+    let cases: Vec<&Case> =
+        [border::CASES, launch::CASES, stop::CASES, stdio::CASES, reopen::CASES].into_iter().flatten().collect();
     trials.extend(subjects.iter().flat_map(|subject| cases.iter().map(|case| subject.trial(case))));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -31,7 +31,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Starts `script` and waits until it has printed its first line, which it returns.
-fn ready(subject: &Subject, script: &str) -> Result<(Running, String), Failed> {
+pub(crate) fn ready(subject: &Subject, script: &str) -> Result<(Running, String), Failed> {
     let mut command = subject.shell(script);
     command.stdout(Stdio::piped());
     let mut running = subject.start(command)?;

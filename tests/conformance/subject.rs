@@ -39,6 +39,7 @@ impl Subject {
         let dir = named.as_deref().map_or(Some(installed.as_path()), Path::parent).unwrap_or(Path::new("/"));
         let builder =
             Loader::builder().search_only([dir.to_owned()]).prober(installed.join("executor-probe")).no_cache();
+        let builder = builder.state_dir(concat!(env!("CARGO_TARGET_TMPDIR"), "/conformance-state"));
         let loader = builder.build().map(Arc::new);
         let loader = loader.map_err(|error| failing("a_loader_can_be_set_up", error.to_string()))?;
         let (mut subjects, mut unusable) = (Vec::new(), Vec::new());
@@ -97,14 +98,15 @@ impl Subject {
 
     /// Starts `command`.
     pub(crate) fn start(&self, mut command: Command) -> Result<Running, Failed> {
-        command.start(&self.loader).map(Running).map_err(|error| words(&error).into())
+        let started = command.start(&self.loader).map_err(|error| words(&error))?;
+        Ok(Running::of(started, self))
     }
 
     /// The error that starting `command` gives.
     pub(crate) fn refusal(&self, mut command: Command) -> Result<executor_api::Error, Failed> {
         match command.start(&self.loader) {
             Ok(task) => {
-                drop(Running(task));
+                drop(Running::of(task, self));
                 Err("it started, though it must not".into())
             }
             Err(Error::Task(error)) => Ok(error),
@@ -143,10 +145,26 @@ pub(crate) fn words(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A started task that does not outlive its case.
-pub(crate) struct Running(pub(crate) Task);
+/// A started task that does not outlive its case, and its record neither.
+pub(crate) struct Running(pub(crate) Task, Subject, Leave);
+
+/// What becomes of a task at the end of its case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    Nothing,
+    AsItIs,
+}
 
 impl Running {
+    pub(crate) fn of(task: Task, subject: &Subject) -> Self {
+        Self(task, subject.clone(), Leave::Nothing)
+    }
+
+    /// Lets go of the handle, and leaves the task as it is.
+    pub(crate) fn let_go(mut self) {
+        self.2 = Leave::AsItIs;
+    }
+
     /// The outcome, within reason.
     pub(crate) fn end(&self) -> Result<Outcome, Failed> {
         self.0.wait_timeout(LONG)?.ok_or_else(|| "the task has not ended".into())
@@ -155,8 +173,15 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.2 == Leave::AsItIs {
+            return;
+        }
         // What is left of a failed case; a task that has ended is no error here.
         self.0.kill().expect("a task can always be killed");
+        if self.1.states(Feature::Reopen) && self.0.wait_timeout(LONG).is_ok() {
+            // Some cases have collected it, or have another handle of it.
+            _ = self.1.loader.collect(self.0.id());
+        }
     }
 }
 

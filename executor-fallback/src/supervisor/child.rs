@@ -17,8 +17,9 @@ use nix::unistd::{
 };
 
 use crate::failure::{At, Failure, Step};
+use crate::rlimit::Limit;
 use crate::sys::{self, Words};
-use crate::{identity::Owner, linux};
+use crate::{identity::Owner, linux, priority::Priority, rlimit};
 
 /// Permission bits that new files of a task do not get, as the contract has it for a task that does not say.
 const UMASK: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
@@ -34,6 +35,9 @@ pub(crate) struct Plan {
     pub(crate) args: Words,
     pub(crate) env: Words,
     pub(crate) supervisor: Pid,
+    pub(crate) umask: Mode,
+    pub(crate) priority: Priority,
+    pub(crate) limits: Vec<Limit>,
     /// Room for the check of the groups.
     room: Vec<gid_t>,
 }
@@ -42,7 +46,9 @@ impl Plan {
     pub(crate) fn new(stdio: [OwnedFd; 3], owner: Option<Owner>, supervisor: Pid) -> Self {
         let room = vec![0; sys::MOST_GROUPS];
         let (args, env) = (Words::new(Vec::new()), Words::new(Vec::new()));
-        Self { stdio, owner, directory: CString::default(), candidates: Vec::new(), args, env, supervisor, room }
+        let (directory, candidates) = (CString::default(), Vec::new());
+        let (umask, priority, limits) = (UMASK, Priority::default(), Vec::new());
+        Self { stdio, owner, directory, candidates, args, env, supervisor, umask, priority, limits, room }
     }
 }
 
@@ -63,6 +69,9 @@ fn become_task(plan: &mut Plan) -> Result<Infallible, Failure> {
     dup2_stdin(stdin).at(Step::Streams)?;
     dup2_stdout(stdout).at(Step::Streams)?;
     dup2_stderr(stderr).at(Step::Streams)?;
+    // Here a root host still has its rights, and the streams need no more descriptors, which a limit could refuse.
+    plan.priority.impose()?;
+    rlimit::impose(&plan.limits)?;
     if let Some(owner) = &plan.owner {
         // Each gives up the right to the one before.
         sys::set_groups(&owner.groups).at(Step::Groups)?;
@@ -71,7 +80,7 @@ fn become_task(plan: &mut Plan) -> Result<Infallible, Failure> {
         prove_owner(owner, &mut plan.room).at(Step::Proof)?;
     }
     prove_no_way_back().at(Step::Proof)?;
-    umask(UMASK);
+    umask(plan.umask);
     // As the task's user: a directory that it may not enter is not entered for it.
     chdir(plan.directory.as_c_str()).at(Step::Directory)?;
     linux::restrict(plan.supervisor)?;

@@ -1,4 +1,5 @@
-//! The child's word for what went wrong before the program ran: a step and an errno, eight bytes on a pipe.
+//! The child's word for what went wrong before the program ran: a step, which one of several, and an errno; eight bytes
+//! on a pipe.
 //!
 //! The child cannot allocate, so it says no more than that; the supervisor, which knows what was asked, makes the words.
 //! The order of [`Step::ALL`] is the order of the child's acts.
@@ -9,12 +10,18 @@ use executor_api::{Error, ErrorKind, TaskSpec};
 use nix::errno::Errno;
 
 use crate::identity::Owner;
+use crate::priority;
+use crate::rlimit::Limit;
 
 /// One act of the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Session,
     Streams,
+    Nice,
+    OomScore,
+    Limit,
+    LimitProof,
     Groups,
     Group,
     User,
@@ -26,9 +33,13 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::Session,
         Self::Streams,
+        Self::Nice,
+        Self::OomScore,
+        Self::Limit,
+        Self::LimitProof,
         Self::Groups,
         Self::Group,
         Self::User,
@@ -44,6 +55,8 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) step: Step,
+    /// Which one, where there are several of the step: counted from 0.
+    pub(crate) number: u8,
     pub(crate) errno: Errno,
 }
 
@@ -55,7 +68,7 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for nix::Result<T> {
     fn at(self, step: Step) -> Result<T, Failure> {
-        self.map_err(|errno| Failure { step, errno })
+        self.map_err(|errno| Failure { step, number: 0, errno })
     }
 }
 
@@ -63,28 +76,40 @@ impl Failure {
     /// Bytes of a report.
     pub(crate) const LEN: usize = 8;
 
+    /// The same failure, of the one with this number.
+    pub(crate) fn with_number(self, number: u8) -> Self {
+        Self { number, ..self }
+    }
+
     /// The report as it goes through the pipe.
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[0] = self.step as u8;
+        bytes[1] = self.number;
         bytes[4..].copy_from_slice(&(self.errno as i32).to_ne_bytes());
         bytes
     }
 
     /// The report that these bytes are; none where the child said nothing, since it executed the program.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let [step, _, _, _, errno @ ..] = <[u8; Self::LEN]>::try_from(bytes).ok()?;
+        let [step, number, _, _, errno @ ..] = <[u8; Self::LEN]>::try_from(bytes).ok()?;
         let step = *Step::ALL.get(usize::from(step))?;
-        Some(Self { step, errno: Errno::from_raw(i32::from_ne_bytes(errno)) })
+        Some(Self { step, number, errno: Errno::from_raw(i32::from_ne_bytes(errno)) })
     }
 
-    /// The report in words, for the task of `spec` that was to belong to `owner`.
-    pub(crate) fn explain(self, spec: &TaskSpec, owner: Option<&Owner>) -> Error {
+    /// The report in words, for the task of `spec` that was to belong to `owner` and to have these `limits`.
+    pub(crate) fn explain(self, spec: &TaskSpec, owner: Option<&Owner>, limits: &[Limit]) -> Error {
         let from_errno = |what: String| Error::from_io(what, &self.errno.into());
         let whose = owner.map_or_else(|| "the host's own user".to_owned(), ToString::to_string);
+        let limit = limits.get(usize::from(self.number));
+        let unnamed = || from_errno("limit the task".into());
         match self.step {
             Step::Session => from_errno("give the task a session of its own".into()),
             Step::Streams => from_errno("connect the task's standard streams".into()),
+            Step::Nice => priority::nice_refusal(spec, self.errno),
+            Step::OomScore => priority::score_refusal(spec, self.errno),
+            Step::Limit => limit.map_or_else(unnamed, |limit| limit.refusal(self.errno)),
+            Step::LimitProof => limit.map_or_else(unnamed, |limit| limit.difference(self.errno)),
             Step::Groups | Step::Group | Step::User => from_errno(format!("run the task as {whose}")),
             Step::Proof => {
                 let why = "afterwards it still could become root, or has other ids than these";
@@ -102,6 +127,8 @@ impl Failure {
         match self.errno {
             Errno::ENOENT => Error::new(ErrorKind::InvalidSpec, what, "there is no such directory"),
             Errno::ENOTDIR => Error::new(ErrorKind::InvalidSpec, what, "it is not a directory"),
+            Errno::EACCES => Error::from_io(what, &self.errno.into())
+                .with_fix("let this user search every directory on the way to it, or choose another"),
             errno => Error::from_io(what, &errno.into()),
         }
         .with_errno(self.errno as i32)
@@ -145,7 +172,7 @@ mod tests {
     fn every_step_survives_the_pipe() {
         for (number, step) in Step::ALL.into_iter().enumerate() {
             assert_eq!(step as usize, number, "the list is in the order of the steps");
-            let failure = Failure { step, errno: Errno::EACCES };
+            let failure = Failure { step, number: 7, errno: Errno::EACCES };
             assert_eq!(Failure::from_bytes(&failure.to_bytes()), Some(failure));
         }
         assert_eq!(Failure::from_bytes(&[]), None);
@@ -157,7 +184,7 @@ mod tests {
         let mut spec = TaskSpec::new("greet");
         spec.cwd = Some("/nowhere".into());
         spec.env.insert("PATH".into(), "/opt/bin".into());
-        let explain = |step, errno| Failure { step, errno }.explain(&spec, None);
+        let explain = |step, errno| Failure { step, number: 0, errno }.explain(&spec, None, &[]);
         let directory = explain(Step::Directory, Errno::ENOENT);
         let program = explain(Step::Execute, Errno::ENOENT);
         assert_eq!((directory.kind(), directory.errno()), (ErrorKind::InvalidSpec, Some(2)));

@@ -1,9 +1,9 @@
 //! What comes from the host: the request with its descriptors, then orders.
 //!
-//! The request is read blocking, before anything runs; orders never block. A host that is gone, or talks nonsense, is
-//! not listened to any more, and the task goes on.
+//! The request is read blocking, before anything runs; orders never block, and come over the socket or, from any other
+//! process, through the record. Whoever is gone, or talks nonsense, is not listened to any more, and the task goes on.
 
-use std::io::{self, IoSliceMut, Read};
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
@@ -59,7 +59,7 @@ fn beginning(control: &UnixStream) -> io::Result<([u8; 4], Vec<OwnedFd>)> {
     Ok((length, fds))
 }
 
-/// The way from the host to the running task; closed for good when the host is gone.
+/// A way from outside to the running task; closed for good when nothing more can come.
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
     open: bool,
@@ -70,16 +70,21 @@ impl Inbox {
         Self { bytes: Vec::new(), open: true }
     }
 
+    /// Closes it: nothing that comes is listened to.
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+    }
+
     /// Whether anything may still come.
     pub(crate) fn is_open(&self) -> bool {
         self.open
     }
 
-    /// The orders that have come; `control` must not block.
-    pub(crate) fn orders(&mut self, mut control: &UnixStream) -> Vec<Order> {
+    /// The orders that have come; `read` must not block.
+    pub(crate) fn orders(&mut self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Vec<Order> {
         let mut more = [0; 64 * Order::LEN];
         while self.open {
-            match control.read(&mut more) {
+            match read(&mut more) {
                 Ok(0) => self.open = false,
                 Ok(length) => self.bytes.extend_from_slice(&more[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -100,7 +105,7 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     use super::*;
 
@@ -109,14 +114,15 @@ mod tests {
         let (mut host, ours) = UnixStream::pair().expect("a socket pair");
         ours.set_nonblocking(true).expect("a flag");
         let mut inbox = Inbox::new();
-        assert_eq!(inbox.orders(&ours), []);
+        let mut look = || inbox.orders(|room| (&ours).read(room));
+        assert_eq!(look(), []);
         let stop = Order::Stop(std::time::Duration::from_secs(1));
         let bytes = [stop.to_bytes(), Order::Kill.to_bytes()].concat();
         host.write_all(&bytes[..4]).expect("room");
-        assert_eq!(inbox.orders(&ours), []);
+        assert_eq!(look(), []);
         host.write_all(&bytes[4..]).expect("room");
         drop(host);
-        assert_eq!(inbox.orders(&ours), [stop, Order::Kill], "the last words of a host count");
+        assert_eq!(look(), [stop, Order::Kill], "the last words of a host count");
         assert!(!inbox.is_open());
     }
 
@@ -126,7 +132,7 @@ mod tests {
         ours.set_nonblocking(true).expect("a flag");
         host.write_all(&[0; Order::LEN]).expect("room");
         let mut inbox = Inbox::new();
-        assert_eq!(inbox.orders(&ours), []);
+        assert_eq!(inbox.orders(|room| (&ours).read(room)), []);
         assert!(!inbox.is_open());
     }
 }

@@ -10,20 +10,31 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
+use executor_api::record::{Live, Record, StateDir};
 use executor_api::spec::DEFAULT_PATH;
 use executor_api::{Error, ErrorKind, Result, TaskSpec};
+use executor_fallback::wire::Request;
 use nix::libc;
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpid};
 use signal_hook::low_level::pipe;
 
 use crate::child::{self, Plan};
 use crate::failure::Failure;
-use crate::identity::{self, Caller, Database};
+use crate::identity::{self, Caller, Database, Owner};
 use crate::inbox;
+use crate::priority::Priority;
+use crate::rlimit::{self, Limit};
 use crate::sys::{self, Words};
 
-/// A task whose program has been executed.
+/// A task whose program has been executed, and its record.
 pub(crate) struct Task {
+    pub(crate) running: Running,
+    pub(crate) live: Live,
+}
+
+/// A program that has been executed.
+pub(crate) struct Running {
     /// The main process, leader of its session and process group.
     pub(crate) main: Pid,
     /// Readable when a child has ended.
@@ -40,6 +51,31 @@ pub(crate) fn launch(control: &UnixStream) -> Result<Task> {
     let owner = identity::owner(&spec.identity, &Caller::current(), &Database)?;
     let mut plan = Plan::new(stdio, owner.clone(), getpid());
     fill(&mut plan, spec)?;
+    let limits = rlimit::limits(&request.resources)?;
+    plan.limits.clone_from(&limits);
+    let live = record(&request)?;
+    match start(plan, &request, owner.as_ref(), &limits) {
+        Ok(running) => Ok(Task { running, live }),
+        Err(error) => {
+            live.discard();
+            Err(error)
+        }
+    }
+}
+
+/// Takes the task's id and writes its record: before anything of it runs, so that whatever runs can be found.
+fn record(request: &Request) -> Result<Live> {
+    let unwritable = |error: serde_json::Error| Error::invalid("write the record", error.to_string());
+    let mut record = Record::new(&request.id);
+    record.command = request.spec.command_line();
+    record.spec = serde_json::to_value(&request.spec).map_err(unwritable)?;
+    record.resources = serde_json::to_value(&request.resources).map_err(unwritable)?;
+    record.applied.clone_from(&request.applied);
+    StateDir::open(&request.state)?.create(&request.id)?.commit(&record)
+}
+
+/// Forks the main process and waits until it has executed the program.
+fn start(plan: Plan, request: &Request, owner: Option<&Owner>, limits: &[Limit]) -> Result<Running> {
     let begin = |source: io::Error| Error::from_io("start the task's main process", &source);
     // Before the fork, or an end of the child could be missed.
     let children = watch_children().map_err(begin)?;
@@ -52,11 +88,11 @@ pub(crate) fn launch(control: &UnixStream) -> Result<Task> {
     let mut bytes = Vec::new();
     let read = report.read_to_end(&mut bytes);
     if read.is_ok() && bytes.is_empty() {
-        return Ok(Task { main, children, started, limit });
+        return Ok(Running { main, children, started, limit });
     }
     sys::kill(main.as_raw(), libc::SIGKILL).and_then(|()| sys::reap(main)).map_err(begin)?;
     let unread = || Error::new(ErrorKind::Internal, "start the task's main process", "its report cannot be read");
-    Err(Failure::from_bytes(&bytes).map_or_else(unread, |failure| failure.explain(spec, owner.as_ref())))
+    Err(Failure::from_bytes(&bytes).map_or_else(unread, |failure| failure.explain(&request.spec, owner, limits)))
 }
 
 fn watch_children() -> io::Result<UnixStream> {
@@ -70,6 +106,8 @@ fn watch_children() -> io::Result<UnixStream> {
 fn fill(plan: &mut Plan, spec: &TaskSpec) -> Result<()> {
     let args = spec.command_line();
     let directory = spec.cwd.as_deref().unwrap_or(Path::new("/"));
+    plan.priority = Priority::new(spec);
+    plan.umask = spec.umask.map_or(plan.umask, |umask| Mode::from_bits_truncate(umask.bits() as libc::mode_t));
     plan.directory = word(directory.as_os_str())?;
     plan.candidates = candidates(&args[0], &search_path(spec))?;
     plan.args = Words::new(args.iter().map(|arg| word(arg)).collect::<Result<_>>()?);

@@ -1,12 +1,12 @@
 //! What only Linux has: orphans that come to the supervisor, no new privileges, a task that dies with its supervisor,
-//! signals that the C library hides.
+//! signals that the C library hides, a score for when memory runs out.
 //!
 //! Other systems get the twin below, which does as much of it as POSIX can. `support.rs` states the difference.
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{adopt_orphans, children, inherited, reset_reserved_signals, restrict};
+pub(crate) use elsewhere::{adopt_orphans, children, inherited, reset_reserved_signals, restrict, set_oom_score_adj};
 #[cfg(target_os = "linux")]
-pub(crate) use here::{adopt_orphans, children, inherited, reset_reserved_signals, restrict};
+pub(crate) use here::{adopt_orphans, children, inherited, reset_reserved_signals, restrict, set_oom_score_adj};
 
 #[cfg(target_os = "linux")]
 mod here {
@@ -14,9 +14,12 @@ mod here {
     use std::io;
     use std::os::fd::RawFd;
 
+    use nix::errno::Errno;
+    use nix::fcntl::{OFlag, open};
     use nix::sys::prctl::{set_child_subreaper, set_no_new_privs, set_pdeathsig};
     use nix::sys::signal::Signal;
-    use nix::unistd::{Pid, getpid, getppid};
+    use nix::sys::stat::Mode;
+    use nix::unistd::{Pid, getpid, getppid, write};
 
     use crate::failure::{At, Failure, Step};
     use crate::sys;
@@ -63,12 +66,24 @@ mod here {
         [32, 33].into_iter().for_each(sys::reset_reserved_signal);
     }
 
+    /// Sets what is added to the badness of this process when memory runs out, to `score` in decimal.
+    /// Async-signal-safe.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` below what this process was given by somebody with `CAP_SYS_RESOURCE`.
+    pub(crate) fn set_oom_score_adj(score: &[u8]) -> nix::Result<()> {
+        let file = open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let written = write(&file, score)?;
+        if written == score.len() { Ok(()) } else { Err(Errno::EIO) }
+    }
+
     /// In the child, after the change of user, which would undo the second: no new privileges, and no life after
     /// `supervisor`, without which nobody would end it.
     pub(crate) fn restrict(supervisor: Pid) -> Result<(), Failure> {
         set_no_new_privs().at(Step::Privileges)?;
         set_pdeathsig(Signal::SIGKILL).at(Step::Bond)?;
-        if getppid() == supervisor { Ok(()) } else { Err(nix::errno::Errno::ESRCH).at(Step::Bond) }
+        if getppid() == supervisor { Ok(()) } else { Err(Errno::ESRCH).at(Step::Bond) }
     }
 }
 
@@ -99,6 +114,11 @@ mod elsewhere {
 
     /// None is kept from signal(3).
     pub(crate) fn reset_reserved_signals() {}
+
+    /// There is no score.
+    pub(crate) fn set_oom_score_adj(_score: &[u8]) -> nix::Result<()> {
+        Ok(())
+    }
 
     /// There is nothing to forbid.
     pub(crate) fn restrict(_supervisor: Pid) -> Result<(), Failure> {

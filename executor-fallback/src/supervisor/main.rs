@@ -11,6 +11,8 @@ mod identity;
 mod inbox;
 mod launch;
 mod linux;
+mod priority;
+mod rlimit;
 mod sys;
 mod tree;
 mod watch;

@@ -118,6 +118,16 @@ pub(crate) fn reap(pid: Pid) -> io::Result<ExitStatus> {
     }
 }
 
+/// `setpriority(PRIO_PROCESS, this process, nice)`. Async-signal-safe.
+///
+/// # Errors
+///
+/// `EACCES` when it would rise and has no right to.
+pub(crate) fn set_nice(nice: c_int) -> nix::Result<()> {
+    // SAFETY: setpriority(2) takes three numbers and touches no memory; 0 is this process.
+    Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }).map(drop)
+}
+
 /// The groups that the host's database gives the user `name`, with `own` among them.
 pub(crate) fn groups_of(name: &CStr, own: gid_t) -> io::Result<Vec<gid_t>> {
     let mut groups: Vec<gid_t> = vec![0; 64];

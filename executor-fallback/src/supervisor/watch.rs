@@ -1,20 +1,23 @@
 //! The running task: obeys orders, keeps its time, sees its end, and tells it.
 //!
-//! One loop over three things: the host's socket, the bell of ended children, and the next deadline. The end comes
+//! One loop over four things: the host's socket, the record's orders, the bell of ended children, and the next deadline. The end comes
 //! first: an order or a deadline that finds the main process ended changes nothing, so a task that ended on its own is
 //! never said to have been stopped.
 
-use std::os::fd::AsFd;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime};
 
-use executor_api::{Cause, Ended, Outcome};
+use executor_api::{Cause, Ended, Outcome, Usage};
 use executor_fallback::wire::Order;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::inbox::Inbox;
-use crate::launch::Task;
+use crate::launch::{Running, Task};
 use crate::{sys, tell, tree};
 
 /// A tree that dies at once is gone before the outcome is told; one that does not holds it up no longer than this.
@@ -25,24 +28,28 @@ const SLOW: Duration = Duration::from_secs(10);
 
 /// Watches `task` to its end, and beyond until its tree is gone.
 pub(crate) fn watch(task: Task, mut control: UnixStream) {
+    let Task { running: task, mut live } = task;
     let mut times = Times { limit: task.limit, ..Times::default() };
-    let mut inbox = Inbox::new();
-    // A host that cannot be listened to without waiting for it is not listened to.
-    let mut listening = control.set_nonblocking(true).is_ok();
+    let (mut host, mut others) = (Inbox::new(), Inbox::new());
+    if control.set_nonblocking(true).is_err() {
+        // A host that cannot be listened to without waiting for it is not listened to.
+        host.close();
+    }
     while !tree::reap_orphans(task.main) {
         if times.due(Instant::now()) && !tree::has_ended(task.main) {
             tree::kill(task.main);
         }
-        doze(&task, listening.then_some(&control), times.next());
+        let sources = [(host.is_open(), control.as_fd()), (others.is_open(), live.orders())];
+        doze(&task, sources, times.next());
         tree::drain(&task.children);
-        let orders = if listening { inbox.orders(&control) } else { Vec::new() };
+        let mut orders = host.orders(|room| (&control).read(room));
+        orders.extend(others.orders(|room| live.read_orders(room)));
         for order in orders {
             // Asked again for each: only what reaches a living process counts.
             if !tree::has_ended(task.main) {
                 obey(&task, &mut times, order);
             }
         }
-        listening = listening && inbox.is_open();
     }
     let finished = SystemTime::now();
     tree::signal_group(task.main, libc::SIGKILL);
@@ -52,16 +59,33 @@ pub(crate) fn watch(task: Task, mut control: UnixStream) {
     let mut outcome = ended.unwrap_or_else(|_| Outcome::new(Ended::Unknown, times.cause()));
     outcome.started = Some(task.started);
     outcome.finished = Some(finished);
+    // Recorded first: whoever is told must find it. Where that fails the host is told all the same, and others are told
+    // that nobody saw the end.
+    _ = live.end(&outcome, &used());
     tell(&mut control, &outcome);
+    // Whoever waits by the record is woken now, and not after the last of the tree is gone.
+    drop(live);
     if !gone {
         tree::clear(&task.children, SLOW);
     }
 }
 
+/// What the processes used that this one has reaped: the main process and those that came after it.
+fn used() -> Usage {
+    let mut usage = Usage::default();
+    if let Ok(reaped) = getrusage(UsageWho::RUSAGE_CHILDREN) {
+        let time = |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
+        usage.cpu_user = Some(time(reaped.user_time()));
+        usage.cpu_system = Some(time(reaped.system_time()));
+    }
+    usage
+}
+
 /// Waits until something happens, or until `until`.
-fn doze(task: &Task, control: Option<&UnixStream>, until: Option<Instant>) {
+fn doze(task: &Running, sources: [(bool, BorrowedFd<'_>); 2], until: Option<Instant>) {
     let mut fds = vec![PollFd::new(task.children.as_fd(), PollFlags::POLLIN)];
-    fds.extend(control.map(|control| PollFd::new(control.as_fd(), PollFlags::POLLIN)));
+    let open = sources.into_iter().filter(|(open, _)| *open);
+    fds.extend(open.map(|(_, fd)| PollFd::new(fd, PollFlags::POLLIN)));
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let millis = left.map(|left| left.as_nanos().div_ceil(1_000_000));
     let timeout = millis.map_or(PollTimeout::NONE, |ms| PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX));
@@ -69,7 +93,7 @@ fn doze(task: &Task, control: Option<&UnixStream>, until: Option<Instant>) {
     _ = poll(&mut fds, timeout);
 }
 
-fn obey(task: &Task, times: &mut Times, order: Order) {
+fn obey(task: &Running, times: &mut Times, order: Order) {
     match order {
         // An invalid number is the caller's mistake, and the kernel changes nothing for it.
         Order::Signal(signal) => _ = sys::kill(task.main.as_raw(), signal.number()),

@@ -53,6 +53,30 @@ fn a_host_with_odd_signals() {
 }
 
 #[test]
+fn the_rank_the_mask_and_the_core_limit_of_the_host_do_not_reach_the_task() {
+    let before =
+        "umask 077; nice=$(renice -n 5 $$); echo 500 2>/dev/null >/proc/self/oom_score_adj; ulimit -Sc $(ulimit -Hc); ";
+    assert!(play("a_host_of_low_rank", before, "rank").wait().expect("it ends").success());
+}
+
+#[test]
+fn a_host_of_low_rank() {
+    if role().is_none() {
+        return;
+    }
+    // Without the right to rise, the rank of the host is the best that a task can have.
+    let script = "renice -n 0 $$ >/dev/null 2>&1; (echo 0 >/proc/self/oom_score_adj) 2>/dev/null; nice";
+    let best = Command::new("/bin/sh").args(["-c", script]).output().expect("a shell").stdout;
+    let best = String::from_utf8(best).expect("text");
+    assert_eq!(run(sh("nice")).1, best);
+    assert_eq!(run(sh("umask; ulimit -Sc; ulimit -Hc")).1, "0022\n0\n0\n");
+    if cfg!(target_os = "linux") {
+        assert_eq!(std::fs::read_to_string("/proc/self/oom_score_adj").expect("it is there"), "500\n");
+        assert_eq!(run(sh("cat /proc/self/oom_score_adj")).1, "0\n");
+    }
+}
+
+#[test]
 fn a_host_has_no_zombies() {
     assert!(play("a_host_that_looks_for_zombies", "", "zombies").wait().expect("it ends").success());
 }

@@ -6,18 +6,23 @@
 mod end;
 mod host;
 mod identity;
+mod limits;
 mod start;
 mod stdio;
 mod stop;
+mod task_dir;
 
 use std::ffi::OsString;
 use std::io::{PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use executor_api::record::StateDir;
 use executor_api::units::Signal;
-use executor_api::{Ended, Executor, Outcome, Output, Plugin, Result, StdioFds, TaskId, TaskName, TaskSpec};
+use executor_api::{Ended, Executor, Outcome, Output, Plugin, Resources, Result, StdioFds, TaskId, TaskName, TaskSpec};
 use executor_fallback::{FallbackPlugin, FallbackTask};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
@@ -25,8 +30,18 @@ use tempfile::TempDir;
 /// Longer than anything takes on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Below the target directory, for all tests; the records of earlier runs are removed first.
+fn state() -> &'static Path {
+    static STATE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fallback-state");
+        StateDir::open(&path).and_then(|state| state.collect_all()).expect("a state directory");
+        path
+    });
+    &STATE
+}
+
 fn plugin() -> FallbackPlugin {
-    FallbackPlugin::with_supervisor(env!("CARGO_BIN_EXE_executor-fallback-supervisor"))
+    FallbackPlugin::with_supervisor(env!("CARGO_BIN_EXE_executor-fallback-supervisor"), state())
 }
 
 fn task() -> FallbackTask {
@@ -43,8 +58,13 @@ fn sh(script: &str) -> TaskSpec {
 }
 
 /// Starts `spec` with its standard output on a pipe.
-fn start(mut spec: TaskSpec) -> Result<(FallbackTask, PipeReader)> {
+fn start(spec: TaskSpec) -> Result<(FallbackTask, PipeReader)> {
+    start_limited(spec, &Resources::default())
+}
+
+fn start_limited(mut spec: TaskSpec, resources: &Resources) -> Result<(FallbackTask, PipeReader)> {
     let task = task();
+    task.limit(resources)?;
     let (output, pen) = std::io::pipe().expect("a pipe");
     spec.stdout = Output::Passed;
     task.start(&spec, StdioFds { stdout: Some(pen.as_fd()), ..StdioFds::default() })?;
@@ -53,7 +73,11 @@ fn start(mut spec: TaskSpec) -> Result<(FallbackTask, PipeReader)> {
 
 /// Runs `spec` to its end: the outcome, and all that it wrote to its standard output.
 fn run(spec: TaskSpec) -> (Outcome, String) {
-    let (task, mut output) = start(spec).expect("it starts");
+    run_limited(spec, &Resources::default())
+}
+
+fn run_limited(spec: TaskSpec, resources: &Resources) -> (Outcome, String) {
+    let (task, mut output) = start_limited(spec, resources).expect("it starts");
     let mut text = String::new();
     output.read_to_string(&mut text).expect("text");
     (wait(&task), text)

@@ -8,7 +8,7 @@ use executor_api::{Ended, Error, ErrorKind, Executor, Plugin, StdioFds, TaskSpec
 use executor_fallback::FallbackPlugin;
 use nix::fcntl::{FcntlArg, fcntl};
 
-use crate::{directory, file, is_root, line, plugin, run, sh, start, task, wait};
+use crate::{directory, file, is_root, line, plugin, run, sh, start, state, task, wait};
 
 fn refusal(spec: &TaskSpec) -> Error {
     task().start(spec, StdioFds::default()).expect_err("it cannot start")
@@ -130,7 +130,7 @@ fn many_tasks_can_start_at_once() {
 #[test]
 fn a_plugin_without_its_supervisor_says_so() {
     assert!(plugin().probe().expect("a report").usable);
-    let lonely = FallbackPlugin::with_supervisor("/no/such/supervisor");
+    let lonely = FallbackPlugin::with_supervisor("/no/such/supervisor", state());
     let report = lonely.probe().expect("a report");
     assert!(!report.usable && report.why.contains("/no/such/supervisor") && report.fix.contains("install"));
     let id = "fallback.a".parse().expect("an id");
@@ -138,7 +138,7 @@ fn a_plugin_without_its_supervisor_says_so() {
         lonely.create(&id).expect("a task").start(&sh("exit 0"), StdioFds::default()).expect_err("no supervisor");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.fix().is_some_and(|fix| fix.contains("install")));
-    assert_eq!(plugin().open(&id).map(drop).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
+    assert_eq!(plugin().open(&id).map(drop).map_err(|error| error.kind()), Err(ErrorKind::NotFound));
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub(crate) struct Global {
     /// Take only plugins signed with the minisign public key in FILE; can be given again
     #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_PUBLIC_KEY")]
     pub(crate) public_key: Vec<PathBuf>,
+    /// Keep records of tasks in DIR; by default /run/executor for root, else executor in $XDG_RUNTIME_DIR
+    #[arg(long, value_name = "DIR", global = true, env = "EXECUTOR_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Print no warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

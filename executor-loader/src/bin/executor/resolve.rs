@@ -27,6 +27,9 @@ fn builder(global: &Global) -> LoaderBuilder {
     if let Some(file) = &global.lock_file {
         builder = builder.lock_file(file);
     }
+    if let Some(dir) = &global.state_dir {
+        builder = builder.state_dir(dir);
+    }
     for file in &global.public_key {
         builder = builder.public_key(file);
     }

@@ -47,7 +47,13 @@ fn run_to_end(global: &Global, args: &Run) -> Result<Outcome, Error> {
         report::say(&format!("{} ({})", line, task.id().plugin()));
     }
     forward(signals, Arc::clone(&task));
-    task.wait()
+    let outcome = task.wait()?;
+    match loader.collect(task.id()) {
+        // Not every plugin keeps records.
+        Err(error) if !ended(&error) => report::error(&error, global.verbose),
+        _ => (),
+    }
+    Ok(outcome)
 }
 
 /// Hands signals on for as long as this process lives.
