@@ -1,14 +1,16 @@
 //! The seed's directories: one allocation shared by its tasks, one directory for each task in it.
 //!
 //! ```text
-//! <alloc>/                     0700
+//! <alloc>/                       0700, or 0710 with nobody's group where root builds it
 //! <alloc>/alloc/{data,logs,tmp}  0777  shared by the tasks of the allocation
 //! <alloc>/<task>/{local,secrets,tmp}   0777, secrets 0700
 //! ```
 //!
-//! What tasks write to belongs to `nobody` where root builds it, as the default user is. [`AllocDir::build`] may run any
-//! number of times; it follows no symbolic link and changes nothing that it did not make. [`TaskDir`] is the document
-//! that `configure_task_dir` takes; the names of the environment variables in it are data, so a host can use its own.
+//! What tasks write to belongs to `nobody` where root builds it, as the default user is; the allocation itself stays
+//! root's, and lets `nobody` through: a task that has no root of its own reaches its directory by its path.
+//! [`AllocDir::build`] may run any number of times; it follows no symbolic link and changes nothing that it did not make.
+//! [`TaskDir`] is the document that `configure_task_dir` takes; the names of the environment variables in it are data, so
+//! a host can use its own.
 //!
 //! # Examples
 //!
@@ -66,7 +68,7 @@ impl AllocDir {
             return Err(Error::invalid(format!("make a directory for the task {task:?}"), "it must be one plain name"));
         }
         let nobody = task_owner()?;
-        let alloc = directory(None, &self.0, Private)?;
+        let alloc = directory(None, &self.0, Passage(nobody))?;
         let shared_path = self.0.join("alloc");
         let shared = directory(Some(&alloc), &shared_path, Writable(nobody))?;
         for name in ["data", "logs", "tmp"] {
@@ -99,11 +101,11 @@ fn task_owner() -> Result<Owner> {
 /// What a directory of the layout is for.
 #[derive(Clone, Copy)]
 enum Use {
-    Private,
+    Passage(Owner),
     Writable(Owner),
     Secret(Owner),
 }
-use Use::{Private, Secret, Writable};
+use Use::{Passage, Secret, Writable};
 
 /// Opens the directory `path`, the last component of it in `parent`, and makes it if it is missing.
 fn directory(parent: Option<&OwnedFd>, path: &Path, purpose: Use) -> Result<OwnedFd> {
@@ -134,13 +136,15 @@ fn directory(parent: Option<&OwnedFd>, path: &Path, purpose: Use) -> Result<Owne
             fstatat(parent.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| stat.st_mode & SFlag::S_IFMT.bits());
         act(if found == Ok(SFlag::S_IFLNK.bits()) { Errno::ELOOP } else { errno })
     })?;
-    let (owner, mode) = match purpose {
-        Private => (None, 0o700),
-        Writable(owner) => (owner, 0o777),
-        Secret(owner) => (owner, 0o700),
+    let (owner, group, mode) = match purpose {
+        Passage(None) => (None, None, 0o700),
+        Passage(Some((_, gid))) => (None, Some(gid), 0o710),
+        Writable(owner) => (owner, None, 0o777),
+        Secret(owner) => (owner, None, 0o700),
     };
     if made {
         let (uid, gid) = owner.unzip();
+        let gid = gid.or(group);
         fchmod(&dir, Mode::from_bits_truncate(mode)).and_then(|()| fchown(&dir, uid, gid)).map_err(act)?;
         return Ok(dir);
     }
@@ -221,7 +225,11 @@ mod tests {
         alloc.build("db").expect("another task");
         let mode =
             |path: &str| parent.path().join("a").join(path).metadata().expect(path).permissions().mode() & 0o7777;
-        assert_eq!(mode(""), 0o700);
+        let root = geteuid().is_root();
+        assert_eq!(mode(""), if root { 0o710 } else { 0o700 });
+        let group = parent.path().join("a").metadata().expect("the allocation").gid();
+        let nobodys = task_owner().expect("nobody").map(|(_, gid)| gid.as_raw());
+        assert!(nobodys.is_none_or(|nobodys| group == nobodys), "nobody gets through");
         for path in ["alloc", "alloc/data", "alloc/logs", "alloc/tmp", "web", "web/local", "web/tmp", "db/local"] {
             assert_eq!(mode(path), 0o777, "{path}");
         }

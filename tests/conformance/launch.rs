@@ -1,7 +1,7 @@
 //! A task runs, with exactly what it was given, and ends as it ended.
 
 use executor_api::limits::Rlimit;
-use executor_api::task_dir::{DirEnv, TaskDir};
+use executor_api::task_dir::{AllocDir, DirEnv, TaskDir};
 use executor_api::units::{Nice, OomScoreAdj, Signal, Umask};
 use executor_api::{Account, Cause, Ended, ErrorKind, Feature, Outcome};
 use executor_loader::Stdio;
@@ -205,22 +205,18 @@ fn oom_score(subject: &Subject) -> Result<(), Failed> {
 
 /// Where the paths lie is the plugin's affair: that they are the host's directories shows in what is written there.
 fn task_dir(subject: &Subject) -> Result<(), Failed> {
-    let (root, alloc) = (shared_directory()?, shared_directory()?);
-    for path in ["local", "secrets"] {
-        std::fs::create_dir(root.path().join(path))?;
-        share(&root.path().join(path))?;
-    }
-    let mut dir = TaskDir::new(root.path());
-    dir.alloc = Some(alloc.path().to_owned());
+    let parent = shared_directory()?;
+    let mut dir = AllocDir::new(parent.path().join("allocation")).build("web")?;
+    let (root, alloc) = (dir.root.clone(), dir.alloc.clone().ok_or("no shared directory")?);
     let script = r#"echo here >here; echo "$0" >"$NOMAD_SECRETS_DIR/word"; echo all >"$NOMAD_ALLOC_DIR/all"
         test "$(pwd -P)" = "$(cd "$NOMAD_TASK_DIR" && pwd -P)" || exit 1
         test "$0" = "$(env | sed -n s/^NOMAD_TASK_DIR=//p)/x""#;
     let mut command = subject.shell(script);
     command.arg("${NOMAD_TASK_DIR}/x").task_dir(dir.clone());
     same("it is there, and told so", subject.start(command)?.end()?.ended, Ended::Exited(0))?;
-    same("local", std::fs::read_to_string(root.path().join("local/here"))?.as_str(), "here\n")?;
-    same("secrets", std::fs::read_to_string(root.path().join("secrets/word"))?.ends_with("/x\n"), true)?;
-    same("alloc", std::fs::read_to_string(alloc.path().join("all"))?.as_str(), "all\n")?;
+    same("local", std::fs::read_to_string(root.join("local/here"))?.as_str(), "here\n")?;
+    same("secrets", std::fs::read_to_string(root.join("secrets/word"))?.ends_with("/x\n"), true)?;
+    same("alloc", std::fs::read_to_string(alloc.join("all"))?.as_str(), "all\n")?;
     dir.env = DirEnv { alloc: String::new(), task: "HERE".into(), secrets: String::new() };
     let mut command = subject.shell("env | cut -d= -f1 | grep -E '^(NOMAD_.*|HERE)$'");
     command.task_dir(dir);
