@@ -4,6 +4,7 @@
 //! it: once the outcome is known, or with the plugin's next act ([`Leaving`]). Only that one process is ever waited for.
 
 use std::io::Read;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio as Stream};
@@ -24,6 +25,11 @@ pub(crate) fn launch(path: &Path, id: &TaskId, request: &Request, stdio: &Stdio<
     let control = Control::new(ours);
     // A supervisor that is already gone may have left the reason: the reply counts for more than the failed sending.
     let sent = control.request(&frame, stdio.numbers());
+    if sent.is_err() {
+        // It waits for the rest of the request: without an end of it, both would wait for ever. What it has to say can
+        // still be read.
+        _ = control.stream().shutdown(Shutdown::Write);
+    }
     let refusal = match reply(&control) {
         Ok(Reply::Started) => return Ok((control, supervisor)),
         Ok(Reply::Refused(error)) => error,

@@ -16,7 +16,7 @@ use crate::tally::{Stage, Tally};
 pub(crate) const PREFIX: &str = "EXECUTOR_TEST_PREFIX";
 /// What must not be missing: a test that needs it then fails instead of being skipped. A list with commas.
 const REQUIRE: &str = "EXECUTOR_TEST_REQUIRE";
-const SUITES: [&str; 4] = ["bad_files", "compat", "conformance", "command"];
+const SUITES: [&str; 5] = ["bad_files", "compat", "conformance", "command", "recovery"];
 
 pub(crate) fn verb(root: bool) -> Result {
     let workspace = Workspace::find()?;

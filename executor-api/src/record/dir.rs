@@ -170,7 +170,7 @@ impl StateDir {
                     let why = format!("process {pid} has held its lock for {} s", PATIENCE.as_secs());
                     return Err(Error::new(ErrorKind::Busy, act(), why).with_fix(format!("look at process {pid}")));
                 }
-                None => sleep(Duration::from_millis(10)),
+                None => sleep(Duration::from_millis(1)),
             }
         };
         sign(&mut lock, &path, "collector")?;

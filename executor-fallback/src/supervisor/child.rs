@@ -52,15 +52,19 @@ impl Plan {
     }
 }
 
+/// What the child reports when nothing but execve is left to do.
+pub(crate) const READY: u8 = b'x';
+
 /// Becomes the task, or reports the step that was refused and ends.
 pub(crate) fn run(mut plan: Plan, mut report: PipeWriter) -> ! {
-    let Err(failure) = become_task(&mut plan);
-    // Without a report the supervisor sees an end of file and then a task that has exited with 127.
+    let Err(failure) = become_task(&mut plan, &mut report);
+    // Without a report the supervisor sees an end of file where it expects that all is ready, or a task that has exited
+    // with 127.
     _ = report.write_all(&failure.to_bytes());
     sys::leave()
 }
 
-fn become_task(plan: &mut Plan) -> Result<Infallible, Failure> {
+fn become_task(plan: &mut Plan, report: &mut PipeWriter) -> Result<Infallible, Failure> {
     // The supervisor's own handler and the ignored SIGPIPE would survive, the latter even execve.
     sys::reset_signals();
     setsid().at(Step::Session)?;
@@ -84,6 +88,10 @@ fn become_task(plan: &mut Plan) -> Result<Infallible, Failure> {
     // As the task's user: a directory that it may not enter is not entered for it.
     chdir(plan.directory.as_c_str()).at(Step::Directory)?;
     linux::restrict(plan.supervisor)?;
+    report
+        .write_all(&[READY])
+        .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+        .at(Step::Execute)?;
     Err(execute(plan)).at(Step::Execute)
 }
 

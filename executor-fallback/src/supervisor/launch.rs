@@ -1,7 +1,8 @@
 //! From the request to a running task: resolves names, makes everything the child needs, forks, and waits for execve.
 //!
-//! The child's report comes on a pipe that closes with execve, so an end of file means that the program runs. On an
-//! error the child is reaped before the host hears of it.
+//! The child's report comes on a pipe that closes with execve: one byte when all is ready for it, and nothing more means
+//! that the program runs. A child that was killed on the way has not sent that byte. On an error the child is reaped
+//! before the host hears of it.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, Read};
@@ -87,12 +88,14 @@ fn start(plan: Plan, request: &Request, owner: Option<&Owner>, limits: &[Limit])
     let main = sys::fork_into(move || child::run(plan, pen)).map_err(begin)?;
     let mut bytes = Vec::new();
     let read = report.read_to_end(&mut bytes);
-    if read.is_ok() && bytes.is_empty() {
+    if read.is_ok() && bytes == [child::READY] {
         return Ok(Running { main, children, started, limit });
     }
+    let bytes = bytes.strip_prefix(&[child::READY]).unwrap_or(&bytes);
     sys::kill(main.as_raw(), libc::SIGKILL).and_then(|()| sys::reap(main)).map_err(begin)?;
-    let unread = || Error::new(ErrorKind::Internal, "start the task's main process", "its report cannot be read");
-    Err(Failure::from_bytes(&bytes).map_or_else(unread, |failure| failure.explain(&request.spec, owner, limits)))
+    let unread =
+        || Error::new(ErrorKind::Internal, "start the task's main process", "it ended before the program was executed");
+    Err(Failure::from_bytes(bytes).map_or_else(unread, |failure| failure.explain(&request.spec, owner, limits)))
 }
 
 fn watch_children() -> io::Result<UnixStream> {
