@@ -10,7 +10,7 @@ use executor_api::{Capabilities, Error, ErrorKind, Host, Plugin, Result, TaskId}
 use nix::unistd::{AccessFlags, Uid, access};
 
 use crate::found::FoundTask;
-use crate::launch::Leaving;
+use crate::launch::{Leaving, check_trust};
 use crate::support;
 use crate::task::{FallbackTask, StartedTask};
 use crate::wire::SUPERVISOR;
@@ -73,7 +73,7 @@ impl Plugin for FallbackPlugin {
             let fix = format!("install {SUPERVISOR}, which belongs to the plugin, as {}", path.display());
             return Ok(Capabilities::unusable(why, fix));
         }
-        if let Err(error) = self.state() {
+        if let Err(error) = check_trust(path).and_then(|()| self.state()) {
             return Ok(Capabilities::unusable(error.to_string(), error.fix().unwrap_or_default()));
         }
         Ok(support::capabilities(Uid::effective().is_root(), cfg!(target_os = "linux")))

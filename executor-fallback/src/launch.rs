@@ -5,12 +5,14 @@
 
 use std::io::Read;
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio as Stream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use executor_api::{Error, ErrorKind, Result, TaskId};
+use nix::unistd::Uid;
 
 use crate::control::Control;
 use crate::stdio::Stdio;
@@ -42,7 +44,32 @@ pub(crate) fn launch(path: &Path, id: &TaskId, request: &Request, stdio: &Stdio<
     Err(refusal)
 }
 
+/// Refuses a supervisor that somebody else could have written: it runs with the host's rights. The loader has checked the
+/// directory that it lies in.
+pub(crate) fn check_trust(path: &Path) -> Result<()> {
+    let what = || format!("execute the supervisor {}", path.display());
+    let missing = |source: std::io::Error| {
+        let fix = format!("install {}, which belongs to the plugin", path.display());
+        Error::from_io(what(), &source).with_kind(ErrorKind::Unsupported).with_fix(fix)
+    };
+    let stat = std::fs::symlink_metadata(path).map_err(missing)?;
+    let refuse = |why: &str| {
+        Error::new(ErrorKind::Denied, what(), why).with_fix(format!("chown root {0}; chmod go-w {0}", path.display()))
+    };
+    if !stat.is_file() {
+        return Err(refuse("it is not a regular file"));
+    }
+    if stat.uid() != 0 && stat.uid() != Uid::effective().as_raw() {
+        return Err(refuse("it belongs to somebody else"));
+    }
+    if stat.mode() & 0o6022 != 0 {
+        return Err(refuse("others can write to it, or it is set-uid"));
+    }
+    Ok(())
+}
+
 fn spawn(path: &Path, id: &TaskId, control: UnixStream) -> Result<Child> {
+    check_trust(path)?;
     // The id is for those who read the process list. The command, and with it this process's copy of the supervisor's
     // end, is gone on return: else a supervisor that dies would not be seen.
     let mut command = Command::new(path);

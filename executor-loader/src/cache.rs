@@ -3,7 +3,8 @@
 //! An answer holds for one file (device, inode, size, times) and one situation: this boot, this user with these
 //! capabilities, namespaces and resource groups, this version of the interface, these settings. That a plugin cannot be
 //! used holds for ten seconds only, since its operator may be about to mend that. A cache that is missing, foreign or
-//! damaged is the same as an empty one; it decides nothing that is not checked again when a task starts.
+//! damaged is the same as an empty one. A task is admitted by what is remembered; what the host can no longer do is then an
+//! error of its start.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -16,6 +16,7 @@ use executor_api::TaskName;
 use executor_api::plugin::HostSettings;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::prober::{Answer, Request};
@@ -148,11 +149,13 @@ impl Probing {
         /// How long a killed process may take to go.
         const LONGEST_DEATH: Duration = Duration::from_secs(1);
         let until = Instant::now() + LONGEST_DEATH;
-        // One that has ended by itself keeps its status: it is reaped only after the group was killed, so that the
-        // number of the group cannot belong to somebody else yet.
-        if let Ok(group) = i32::try_from(self.child.id()) {
+        // One that has ended by itself is reaped only after its group was killed, so that the number of the group cannot
+        // belong to somebody else yet. A host that reaps all children may have done so already: then nobody is signalled.
+        let group = i32::try_from(self.child.id()).ok().map(Pid::from_raw);
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if let Some(group) = group.filter(|group| waitid(Id::Pid(*group), look).is_ok()) {
             // ESRCH: everything has ended already.
-            _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            _ = killpg(group, Signal::SIGKILL);
         }
         while self.ended.is_none() && Instant::now() < until {
             match self.child.try_wait() {

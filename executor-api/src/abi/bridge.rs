@@ -57,7 +57,8 @@ impl<P: Plugin> AbiPlugin for Bridge<P> {
         // Even after a panic elsewhere: a running task must stay within reach.
         self.poison.enter_always("open", || {
             let task = self.plugin.open(&id.as_str().parse::<TaskId>()?)?;
-            let capabilities = self.capabilities.get().cloned().unwrap_or_default();
+            // A report that cannot be had must not keep a running task out of reach: it then admits nothing new.
+            let capabilities = self.capabilities().unwrap_or_default();
             Ok(self.task(task, capabilities, Phase::Opened))
         })
     }
@@ -76,9 +77,9 @@ pub fn init<P: Plugin>(host: AbiHostBox, settings: RStr<'_>) -> AbiResult<AbiPlu
         let log = HostLog::new(host);
         forward_panics(log.clone());
         let settings: HostSettings = read("host settings", settings)?;
+        let capabilities = settings.probed.clone().map(|known| OnceLock::from(Arc::new(known))).unwrap_or_default();
         let plugin = P::init(Host::new(settings, log.clone()))?;
-        let bridge =
-            Bridge { plugin: ManuallyDrop::new(plugin), capabilities: OnceLock::new(), log, poison: Poison::default() };
+        let bridge = Bridge { plugin: ManuallyDrop::new(plugin), capabilities, log, poison: Poison::default() };
         Ok(AbiPlugin_TO::from_value(bridge, TD_Opaque))
     })
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[repr(u8)]
 pub(super) enum Phase {
     Created,
+    Preparing,
     Limited,
     Starting,
     Started,
@@ -24,8 +25,15 @@ impl AtPhase {
         Self(AtomicU8::new(phase as u8))
     }
 
-    const ALL: [Phase; 6] =
-        [Phase::Created, Phase::Limited, Phase::Starting, Phase::Started, Phase::Opened, Phase::Failed];
+    const ALL: [Phase; 7] = [
+        Phase::Created,
+        Phase::Preparing,
+        Phase::Limited,
+        Phase::Starting,
+        Phase::Started,
+        Phase::Opened,
+        Phase::Failed,
+    ];
 
     /// The phase at this moment.
     pub(super) fn now(&self) -> Phase {
@@ -60,6 +68,7 @@ impl Phase {
     fn words(self) -> &'static str {
         match self {
             Self::Created => "its limits have not been set: call limit first, an empty document is enough",
+            Self::Preparing => "its limits or its directory are being set",
             Self::Limited => "it has not been started",
             Self::Starting => "it is being started",
             Self::Started => "it has been started",

@@ -72,11 +72,21 @@ impl Slot {
         log: HostLog,
         phase: Phase,
     ) -> AbiTask {
+        Self::knowing(task, capabilities, log, phase, Known::default())
+    }
+
+    fn knowing(
+        task: Box<dyn Executor>,
+        capabilities: Arc<Capabilities>,
+        log: HostLog,
+        phase: Phase,
+        known: Known,
+    ) -> AbiTask {
         let slot = Self {
             task: ManuallyDrop::new(task),
             capabilities,
             phase: AtPhase::new(phase),
-            known: Mutex::default(),
+            known: Mutex::new(known),
             log,
             poison: Poison::default(),
         };
@@ -87,12 +97,24 @@ impl Slot {
         let resources: Resources = read("resources", json)?;
         resources.validate()?;
         let applied = self.capabilities.admit(&resources.demands())?;
-        // Failed meanwhile: a limit that was refused must not leave a task that starts without it.
-        self.phase.advance("limit", Phase::Created, Phase::Failed)?;
-        self.task.limit(&resources)?;
+        self.prepare("limit", Phase::Created, || self.task.limit(&resources))?;
         locked(&self.known).applied = applied;
-        self.phase.set(Phase::Limited);
         Ok(())
+    }
+
+    /// Refuses what the plugin does not state.
+    fn require(&self, feature: Feature) -> Result<()> {
+        let mut demands = Demands::default();
+        demands.require(feature);
+        self.capabilities.admit(&demands).map(drop)
+    }
+
+    /// Does `act` on the way from `from` to limited. One that is refused, or that a stop overtakes, ends the way: no task
+    /// starts without what was asked for, and none that was stopped.
+    fn prepare(&self, what: &str, from: Phase, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.phase.advance(what, from, Phase::Preparing)?;
+        act().inspect_err(|_| self.phase.set(Phase::Failed))?;
+        self.phase.advance(what, Phase::Preparing, Phase::Limited)
     }
 
     fn start_checked(&self, json: RStr<'_>, stdio: &AbiStdio) -> Result<()> {
@@ -143,14 +165,8 @@ impl AbiExecutor for Slot {
         self.poison.enter("configure_task_dir", || {
             let dir: TaskDir = read("task directory", dir)?;
             crate::isolation::absolute(&dir.root)?;
-            let mut demands = Demands::default();
-            demands.require(Feature::TaskDir);
-            self.capabilities.admit(&demands)?;
-            // As in `limit_checked`: a directory that was refused must not leave a task that starts without one.
-            self.phase.advance("configure the directory of", Phase::Limited, Phase::Failed)?;
-            self.task.configure_task_dir(&dir)?;
-            self.phase.set(Phase::Limited);
-            Ok(())
+            self.require(Feature::TaskDir)?;
+            self.prepare("configure the directory of", Phase::Limited, || self.task.configure_task_dir(&dir))
         })
     }
 
@@ -182,7 +198,7 @@ impl AbiExecutor for Slot {
 
     fn force_stop(&self) -> AbiResult<()> {
         self.poison.enter_always("force_stop", || {
-            for unstarted in [Phase::Created, Phase::Limited] {
+            for unstarted in [Phase::Created, Phase::Preparing, Phase::Limited] {
                 // Refused where the task is elsewhere: then there is nothing to keep from starting.
                 drop_result(self.phase.advance("stop", unstarted, Phase::Failed));
             }
@@ -221,8 +237,11 @@ impl AbiExecutor for Slot {
             self.phase.started("update")?;
             let resources: Resources = read("resources", resources)?;
             resources.validate()?;
-            self.capabilities.admit(&resources.demands())?;
-            self.task.update(&resources)
+            self.require(Feature::Update)?;
+            let applied = self.capabilities.admit(&resources.demands())?;
+            self.task.update(&resources)?;
+            locked(&self.known).applied.extend(applied);
+            Ok(())
         })
     }
 
@@ -243,9 +262,11 @@ impl AbiExecutor for Slot {
     fn exec(&self, spec: RStr<'_>, stdio: AbiStdio) -> AbiResult<AbiTask> {
         self.poison.enter("exec", || {
             self.phase.started("exec in")?;
-            let (spec, _) = self.admit(spec, &stdio.borrow())?;
+            self.require(Feature::Exec)?;
+            let (spec, applied) = self.admit(spec, &stdio.borrow())?;
             let inner = self.task.exec(&spec, stdio.borrow())?;
-            Ok(Self::object(inner, Arc::clone(&self.capabilities), self.log.clone(), Phase::Opened))
+            let known = Known { applied, command: spec.command_line() };
+            Ok(Self::knowing(inner, Arc::clone(&self.capabilities), self.log.clone(), Phase::Started, known))
         })
     }
 

@@ -1,19 +1,20 @@
 //! The directory of all records: makes, finds, lists and collects them.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::FlockArg;
-use nix::unistd::geteuid;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::unistd::{getegid, geteuid, getgid, getuid};
 
-use super::file::{check_owner, failed, holder, lock, read, sign};
-use super::live::{Draft, remove};
-use super::watch::{Watch, watched};
-use super::{Found, Record, State};
+use super::file::{Dir, check_owner, failed, read_end, sign};
+use super::live::{Draft, MAKING, REMOVING, SUPERVISOR, take_away};
+use super::watch::Watch;
+use super::{End, Found, Record, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::TaskId;
 
@@ -41,7 +42,9 @@ impl StateDir {
         if geteuid().is_root() {
             return Ok(if cfg!(target_os = "linux") { "/run/executor" } else { "/var/run/executor" }.into());
         }
-        let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+        // A process with more rights than whoever started it does not let that one choose.
+        let own = (getuid(), getgid()) == (geteuid(), getegid());
+        let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| own && dir.is_absolute());
         session.map(|dir| dir.join("executor")).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "find a place for records", "XDG_RUNTIME_DIR is not set")
                 .with_fix("set it, or name a state directory of your own")
@@ -73,25 +76,15 @@ impl StateDir {
         self.tasks.join(id.to_string())
     }
 
-    /// Takes `id` for a new task.
+    /// Begins the record of a new task; its id is taken when the record is committed.
     ///
     /// Example: [record](super#examples).
     ///
     /// # Errors
     ///
-    /// `Exists` (`EEXIST`) when a task has it, running or not yet collected; what mkdir(2) and mkfifo(3) say.
+    /// What mkdir(2) and mkfifo(3) say.
     pub fn create(&self, id: &TaskId) -> Result<Draft> {
-        let mut last = Draft::begin(self.dir(id), id);
-        for _ in 0..3 {
-            // Who collects everything may find the directory before its lock is taken, and takes it for a leftover.
-            match &last {
-                Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::NotFound) => {
-                    last = Draft::begin(self.dir(id), id);
-                }
-                _ => break,
-            }
-        }
-        last
+        Draft::begin(self.dir(id), id)
     }
 
     /// Finds the task `id`.
@@ -103,19 +96,20 @@ impl StateDir {
     /// `NotFound` when there is none, or its record is only being made; `Internal` for a record that is damaged; `Denied`
     /// for one that others could have written.
     pub fn find(&self, id: &TaskId) -> Result<Found> {
-        let dir = self.dir(id);
         let missing = || Error::new(ErrorKind::NotFound, format!("find the task {id}"), "there is no such task");
-        match fs::symlink_metadata(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
-            found => found.map_err(failed("look at", &dir)).map(drop)?,
-        }
-        check_dir(&dir)?;
-        let record: Record = read(&dir.join("record.json"))?.ok_or_else(missing)?;
+        let dir = Dir::open(&self.dir(id))?.ok_or_else(missing)?;
+        let record: Record = dir.read("record.json")?.ok_or_else(missing)?;
         if record.id != *id {
             let why = format!("it is the record of {}", record.id);
             return Err(Error::new(ErrorKind::Internal, format!("find the task {id}"), why));
         }
-        let state = match Watch::begin(&dir)? {
+        let path = dir.path.clone();
+        let gone = || match path.exists() {
+            // It was collected between two looks.
+            false => missing(),
+            true => Error::new(ErrorKind::Internal, format!("find the task {id}"), "a file of its record is missing"),
+        };
+        let state = match Watch::begin(dir)?.ok_or_else(gone)? {
             Ok(watch) => State::Running(watch),
             Err(end) => State::Ended(end),
         };
@@ -141,7 +135,8 @@ impl StateDir {
         Ok(ids)
     }
 
-    /// Removes the record of a task that has ended, whatever state the record is in; the id is free again.
+    /// Removes the record of a task that has ended, whatever state the record is in; the id is free again. Whoever waits
+    /// for the task already is told its end all the same.
     ///
     /// Example: [record](super#examples).
     ///
@@ -150,39 +145,48 @@ impl StateDir {
     /// `Busy` while the task runs, and when somebody else has held the lock for five seconds: the error names the process;
     /// `NotFound` when there is no such task.
     pub fn collect(&self, id: &TaskId) -> Result<()> {
-        let dir = self.dir(id);
-        let act = || format!("collect the task {id}");
-        if matches!(fs::symlink_metadata(&dir), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            return Err(Error::new(ErrorKind::NotFound, act(), "there is no such task"));
-        }
-        check_dir(&dir)?;
-        let path = dir.join("lock");
-        let until = Instant::now() + PATIENCE;
-        let mut lock = loop {
-            match lock(&path, FlockArg::LockExclusiveNonblock)? {
-                Some(lock) => break lock,
-                // A supervisor that has written the end is about to let go.
-                None if watched(&dir)? && !dir.join("outcome.json").exists() => {
-                    return Err(Error::new(ErrorKind::Busy, act(), "it runs"));
-                }
-                None if Instant::now() >= until => {
-                    let (_, pid) = holder(&path).unwrap_or_default();
-                    let why = format!("process {pid} has held its lock for {} s", PATIENCE.as_secs());
-                    return Err(Error::new(ErrorKind::Busy, act(), why).with_fix(format!("look at process {pid}")));
-                }
-                None => sleep(Duration::from_millis(1)),
-            }
-        };
-        sign(&mut lock, &path, "collector")?;
-        remove(&dir);
-        match fs::symlink_metadata(&dir) {
-            Err(_) => Ok(()),
-            Ok(_) => Err(Error::new(ErrorKind::Busy, act(), "something in its directory is not of the record")
-                .with_fix(format!("look into {}", dir.display()))),
-        }
+        self.collect_dir(&self.dir(id), &format!("collect the task {id}"))
     }
 
-    /// Collects every task that does not run; those that could not be collected, with the reason.
+    fn collect_dir(&self, path: &Path, act: &str) -> Result<()> {
+        let missing = || Error::new(ErrorKind::NotFound, act, "there is no such task");
+        let dir = Dir::open(path)?.ok_or_else(missing)?;
+        let until = Instant::now() + PATIENCE;
+        let lock = loop {
+            match dir.lock(FlockArg::LockExclusiveNonblock) {
+                Ok(Some(lock)) => break Some(lock),
+                // A start that was killed before it made one: nobody else is here.
+                Err(error) if error.kind() == ErrorKind::NotFound => break None,
+                Err(error) => return Err(error),
+                Ok(None) => self.wait_for(&dir, act, until)?,
+            }
+        };
+        if !is_at(&dir, path) {
+            // Another who collects was first; what is at the path now is another task's.
+            return Err(missing());
+        }
+        let mut lock = lock;
+        lock.as_mut().map(|lock| sign(lock, &path.join("lock"), "collector")).transpose()?;
+        take_away(path).map_err(failed("remove", path))
+    }
+
+    /// Waits a moment for the lock of `dir`, or refuses: its supervisor watches a task that runs, or somebody is stuck.
+    fn wait_for(&self, dir: &Dir, act: &str, until: Instant) -> Result<()> {
+        let (role, pid) = dir.holder().unwrap_or_default();
+        // A supervisor that has written the end is about to let go.
+        if role == SUPERVISOR && !has_ended(dir) {
+            return Err(Error::new(ErrorKind::Busy, act, "it runs"));
+        }
+        if Instant::now() >= until {
+            let why = format!("process {pid} has held its lock for {} s", PATIENCE.as_secs());
+            return Err(Error::new(ErrorKind::Busy, act, why).with_fix(format!("look at process {pid}")));
+        }
+        sleep(Duration::from_millis(1));
+        Ok(())
+    }
+
+    /// Collects every task that does not run, and what a start or a collecting left that was killed; those that could
+    /// not be collected, with the reason.
     ///
     /// Example: [record](super#examples).
     ///
@@ -197,13 +201,54 @@ impl StateDir {
                 _ => (),
             }
         }
+        self.remove_leftovers()?;
         Ok(left)
     }
 
-    /// Whether a supervisor has the lock of the task.
-    fn runs(&self, id: &TaskId) -> bool {
-        watched(&self.dir(id)).unwrap_or(false)
+    /// Removes what a start or a collecting left that was killed.
+    fn remove_leftovers(&self) -> Result<()> {
+        let failed = |act| failed(act, &self.tasks);
+        let until = Instant::now() + Duration::from_secs(1);
+        let mut tasks = File::open(&self.tasks).map_err(failed("open"))?;
+        // Alone of all who make records: one that has no lock yet looks like a leftover.
+        let _alone = loop {
+            match Flock::lock(tasks, FlockArg::LockExclusiveNonblock) {
+                Ok(alone) => break alone,
+                Err((again, Errno::EWOULDBLOCK)) if Instant::now() < until => tasks = again,
+                // Starts come without a break: another time.
+                Err((_, Errno::EWOULDBLOCK)) => return Ok(()),
+                Err((_, errno)) => return Err(failed("lock")(errno.into())),
+            }
+            sleep(Duration::from_millis(1));
+        };
+        let entries = fs::read_dir(&self.tasks).map_err(failed("read"))?;
+        for entry in entries.filter_map(|entry| entry.ok()) {
+            let name = entry.file_name();
+            if [MAKING, REMOVING].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+                // Busy: somebody is at it right now. It has no id that could be named.
+                _ = self.collect_dir(&entry.path(), "remove a leftover");
+            }
+        }
+        Ok(())
     }
+
+    /// Whether a supervisor watches the task.
+    fn runs(&self, id: &TaskId) -> bool {
+        let dir = Dir::open(&self.dir(id)).ok().flatten();
+        dir.is_some_and(|dir| dir.holder().is_some_and(|(role, _)| role == SUPERVISOR) && !has_ended(&dir))
+    }
+}
+
+/// Whether the end of the task in `dir` was written.
+fn has_ended(dir: &Dir) -> bool {
+    let room = dir.regular("outcome.json", OFlag::O_RDONLY).ok().flatten();
+    room.is_none_or(|room| !matches!(read_end::<End>(&room, &dir.path), Ok(None)))
+}
+
+/// Whether the directory at `path` is still the one that was opened.
+fn is_at(dir: &Dir, path: &Path) -> bool {
+    let now = fs::symlink_metadata(path).map(|stat| (stat.dev(), stat.ino())).ok();
+    now.is_some() && now == dir.identity()
 }
 
 /// Refuses a directory that is a link, or that somebody else has rights on.

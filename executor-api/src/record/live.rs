@@ -1,4 +1,7 @@
 //! The supervisor's side of a record: makes it, keeps it, ends it.
+//!
+//! A record is made whole, with its lock held, under a name that is no id, and then renamed: an id is taken in one step,
+//! and whoever finds a record finds all of it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -6,70 +9,89 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::file::{failed, lock, open_fifo, sign, write};
+use super::file::{Dir, failed, reserve_end, sign, write_end};
 use super::{End, Record};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::TaskId;
+use crate::id::{TaskId, TaskName};
 use crate::outcome::Outcome;
 use crate::usage::Usage;
 
 /// The role that a supervisor signs the lock with.
 pub(super) const SUPERVISOR: &str = "supervisor";
+/// What the names of records begin with that are being made, or being removed; no id begins so.
+pub(super) const MAKING: &str = ".new-";
+pub(super) const REMOVING: &str = ".gone-";
 
-/// A record that has been begun: the id is taken, and nothing can be found yet. Dropping it gives the id back.
+/// Every file that a record can have.
+const FILES: [&str; 6] = ["record.json", "record.json.new", "outcome.json", "control", "alive", "lock"];
+
+/// A record that has been begun: nothing can be found yet, and the id is free. Dropping it leaves nothing.
 ///
 /// Example: [record](super#examples).
 #[derive(Debug)]
 pub struct Draft {
     parts: Option<Parts>,
+    /// Where the record will be.
+    place: PathBuf,
+    id: TaskId,
 }
 
 /// What a supervisor holds of a record.
 #[derive(Debug)]
 struct Parts {
-    dir: PathBuf,
-    /// Held for as long as the task is watched.
-    _lock: Flock<File>,
+    dir: Dir,
+    end: File,
+    control: File,
     /// Open for as long as the task is watched.
     _alive: File,
-    control: File,
+    /// Held for as long as the task is watched; dropped last, so that whoever is woken finds the rest done.
+    _lock: Flock<File>,
 }
 
 impl Draft {
-    /// Takes the id, by making the directory `dir`.
-    pub(super) fn begin(dir: PathBuf, id: &TaskId) -> Result<Self> {
-        let what = || format!("take the id {id}");
-        fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => Error::new(ErrorKind::Exists, what(), "a task has it")
-                .with_errno(source.raw_os_error().unwrap_or(0))
-                .with_fix("choose another name, or collect that task once it has ended"),
-            _ => Error::from_io(what(), &source),
-        })?;
-        match Parts::make(&dir) {
-            Ok(parts) => Ok(Self { parts: Some(parts) }),
-            Err(error) => {
-                remove(&dir);
-                Err(error)
-            }
-        }
+    /// Begins the record of `id`, which will be `place`.
+    pub(super) fn begin(place: PathBuf, id: &TaskId) -> Result<Self> {
+        // Until the record has a lock of its own, this keeps those away who remove leftovers.
+        let tasks = place.parent().unwrap_or(Path::new("/"));
+        let entered = File::open(tasks).map_err(failed("open", tasks))?;
+        let entered = Flock::lock(entered, FlockArg::LockShared);
+        let _entered = entered.map_err(|(_, errno)| failed("lock", tasks)(errno.into()))?;
+        let making = place.with_file_name(format!("{MAKING}{}", TaskName::random()));
+        fs::DirBuilder::new().mode(0o700).create(&making).map_err(failed("make", &making))?;
+        let parts = Parts::make(&making).inspect_err(|_| remove(&making))?;
+        Ok(Self { parts: Some(parts), place, id: id.clone() })
     }
 
-    /// Writes the record: from now on the task can be found.
+    /// Writes the record and takes the id: from now on the task can be found.
     ///
     /// Example: [record](super#examples).
     ///
     /// # Errors
     ///
-    /// What kept it from being written; the id is free again then.
+    /// `Exists` (`EEXIST` or `ENOTEMPTY`) when a task has the id, running or not yet collected; what kept the record from
+    /// being written.
     pub fn commit(mut self, record: &Record) -> Result<Live> {
-        if let Some(parts) = &self.parts {
-            write(&parts.dir.join("record.json"), record)?;
-        }
         let broken = || Error::new(ErrorKind::Internal, "write the record", "it was written before");
+        let parts = self.parts.as_mut().ok_or_else(broken)?;
+        parts.dir.write("record.json", record)?;
+        fs::rename(&parts.dir.path, &self.place).map_err(|source| {
+            let what = format!("take the id {}", self.id);
+            match source.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+                    Error::new(ErrorKind::Exists, what, "a task has it")
+                        .with_errno(source.raw_os_error().unwrap_or(0))
+                        .with_fix("choose another name, or collect that task once it has ended")
+                }
+                // Not found is what hosts are told of programs.
+                io::ErrorKind::NotFound => Error::from_io(what, &source).with_kind(ErrorKind::Busy),
+                _ => Error::from_io(what, &source),
+            }
+        })?;
+        parts.dir.path.clone_from(&self.place);
         self.parts.take().map(|parts| Live { parts }).ok_or_else(broken)
     }
 }
@@ -77,25 +99,31 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(parts) = &self.parts {
-            remove(&parts.dir);
+            remove(&parts.dir.path);
         }
     }
 }
 
 impl Parts {
-    fn make(dir: &Path) -> Result<Self> {
-        let path = dir.join("lock");
-        let taken = lock(&path, FlockArg::LockExclusiveNonblock)?;
-        let stolen = || Error::new(ErrorKind::Busy, format!("lock {}", path.display()), "another process was first");
-        let mut taken = taken.ok_or_else(stolen)?;
-        sign(&mut taken, &path, SUPERVISOR)?;
+    fn make(path: &Path) -> Result<Self> {
+        let gone = || Error::new(ErrorKind::Busy, format!("make {}", path.display()), "somebody has removed it");
+        let dir = Dir::open(path)?.ok_or_else(gone)?;
+        let file = |name: &str| {
+            let made = dir.file(name, OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL);
+            made.map_err(failed("make", &path.join(name)))
+        };
+        drop(file("lock")?);
+        let mut lock = dir.lock(FlockArg::LockExclusiveNonblock)?.ok_or_else(gone)?;
+        sign(&mut lock, &path.join("lock"), SUPERVISOR)?;
+        let end = file("outcome.json")?;
+        reserve_end(&end).map_err(failed("write", &path.join("outcome.json")))?;
         // Open for both: a FIFO without a reader would refuse, and one whose writers come and go would end.
         let fifo = |name: &str| {
-            let path = dir.join(name);
-            let made = mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(io::Error::from);
-            made.and_then(|()| open_fifo(&path, File::options().read(true).write(true))).map_err(failed("make", &path))
+            let made = mkfifo(&path.join(name), Mode::S_IRUSR | Mode::S_IWUSR).map_err(io::Error::from);
+            made.and_then(|()| dir.fifo(name, OFlag::O_RDWR)).map_err(failed("make", &path.join(name)))
         };
-        Ok(Self { dir: dir.to_owned(), _lock: taken, _alive: fifo("alive")?, control: fifo("control")? })
+        let (control, alive) = (fifo("control")?, fifo("alive")?);
+        Ok(Self { dir, end, control, _alive: alive, _lock: lock })
     }
 }
 
@@ -108,8 +136,13 @@ pub(super) fn remove(dir: &Path) {
     _ = fs::remove_dir(dir);
 }
 
-/// Every file that a record can have; the lock last, since its being there keeps others out.
-const FILES: [&str; 7] = ["record.json", "record.new", "outcome.json", "outcome.new", "control", "alive", "lock"];
+/// Takes a record away from its id in one step, and removes it. The caller has its lock.
+pub(super) fn take_away(dir: &Path) -> io::Result<()> {
+    let removing = dir.with_file_name(format!("{REMOVING}{}", TaskName::random()));
+    fs::rename(dir, &removing)?;
+    remove(&removing);
+    Ok(())
+}
 
 /// The record of a task that is watched by this process. Dropping it without an end leaves a task that is lost.
 ///
@@ -128,8 +161,8 @@ impl Live {
         self.parts.control.as_fd()
     }
 
-    /// The next bytes of orders, as many as have come and fit into `room`; each order was written at once, and orders of
-    /// one length come whole.
+    /// The next bytes of orders, as many as have come and fit into `room`; each order was written at once, and orders
+    /// of one length come whole.
     ///
     /// Example: [record](super#examples).
     ///
@@ -140,7 +173,8 @@ impl Live {
         (&self.parts.control).read(room)
     }
 
-    /// Records the end. Whoever waits is woken when this value is dropped.
+    /// Records the end, in room that was taken when the record was made. Whoever waits is woken when this value is
+    /// dropped.
     ///
     /// Example: [record](super#examples).
     ///
@@ -148,13 +182,15 @@ impl Live {
     ///
     /// What kept it from being written: whoever asks is then told that the task is lost.
     pub fn end(&mut self, outcome: &Outcome, usage: &Usage) -> Result<()> {
-        write(&self.parts.dir.join("outcome.json"), &End::new(outcome, usage))
+        write_end(&self.parts.end, &self.parts.dir.path.join("outcome.json"), &End::new(outcome, usage))
     }
 
     /// Takes the record back: nothing of the task ran, and the id is free again.
     ///
     /// Example: [record](super#examples).
     pub fn discard(self) {
-        remove(&self.parts.dir);
+        if take_away(&self.parts.dir.path).is_err() {
+            remove(&self.parts.dir.path);
+        }
     }
 }

@@ -2,20 +2,21 @@
 //!
 //! ```text
 //! <state>/                 0700, this user's
-//! <state>/tasks/<id>/      0700, made when the task is created: the id is taken as long as it is there
+//! <state>/tasks/<id>/      0700, put in place whole before the program is executed: the id is taken as long as it is there
 //!     lock                 held by the supervisor as long as it watches the task; says by whom
 //!     alive                a FIFO that the supervisor keeps open: its closing wakes whoever waits
 //!     control              a FIFO that takes orders
-//!     record.json          what the task is and who watches it; written once, before the program is executed
-//!     outcome.json         how it ended; written once
+//!     record.json          what the task is and who watches it
+//!     outcome.json         how it ended, written into room that was taken before; blank until then
 //! ```
 //!
 //! A task whose lock is free and that has no outcome is **lost**: its supervisor was killed, or the machine restarted.
 //! That is never guessed from a process id: the kernel frees the lock with its holder, whatever became of the number.
 //! Nobody signals a process that a record names; orders go through the FIFO to the supervisor, which knows its children.
 //!
-//! Files are written beside their place and renamed, and not synced: after a restart of the machine every task is lost
-//! anyway. What is read is checked: no link is followed, the file belongs to this user and nobody else can write to it,
+//! A record is made beside its place and renamed, and so is it removed: two who collect, or one who collects and one who
+//! takes the id anew, never touch each other's. Whoever waits has all files open and is told the end even if the record is
+//! collected meanwhile. Nothing is synced: after a restart of the machine every task is lost anyway. What is read is checked: no link is followed, the file belongs to this user and nobody else can write to it,
 //! its size is bounded, its sum is right, its version is known; keys that are not known are ignored.
 //!
 //! # Examples

@@ -31,6 +31,11 @@ impl Place {
         self.state.create(&self.id).expect("a draft").commit(&Record::new(&self.id)).expect("a record")
     }
 
+    fn taken(&self) -> ErrorKind {
+        let draft = self.state.create(&self.id).expect("a draft");
+        draft.commit(&Record::new(&self.id)).expect_err("the id is taken").kind()
+    }
+
     fn kind(&self) -> Option<ErrorKind> {
         self.state.find(&self.id).err().map(|error| error.kind())
     }
@@ -54,10 +59,10 @@ fn an_id_is_taken_until_it_is_collected() {
     assert_eq!(place.kind(), Some(ErrorKind::NotFound), "a draft is not found");
     drop(draft);
     let live = place.live();
-    assert_eq!(place.state.create(&place.id).expect_err("taken").kind(), ErrorKind::Exists);
+    assert_eq!(place.taken(), ErrorKind::Exists);
     assert_eq!(place.state.collect(&place.id).expect_err("it runs").kind(), ErrorKind::Busy);
     drop(live);
-    assert_eq!(place.state.create(&place.id).expect_err("not collected").kind(), ErrorKind::Exists);
+    assert_eq!(place.taken(), ErrorKind::Exists, "not collected");
     place.state.collect(&place.id).expect("it does not run");
     assert_eq!(place.state.collect(&place.id).expect_err("gone").kind(), ErrorKind::NotFound);
     place.live().discard();
@@ -117,30 +122,81 @@ fn orders_come_whole_and_in_order() {
 #[test]
 fn leftovers_of_a_start_that_was_killed_are_collected() {
     let place = place();
-    for files in [&[][..], &["lock"], &["lock", "alive", "control", "record.new"]] {
-        fs::create_dir(&place.task).expect("a directory");
-        fs::set_permissions(&place.task, fs::Permissions::from_mode(0o700)).expect("chmod");
+    for files in [&[][..], &["lock"], &["lock", "alive", "control", "record.json.new", "outcome.json"]] {
+        let leftover = place.task.with_file_name(".new-one");
+        fs::create_dir(&leftover).expect("a directory");
+        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o700)).expect("chmod");
         for name in files {
-            fs::write(place.task.join(name), "half").expect("a file");
-            fs::set_permissions(place.task.join(name), fs::Permissions::from_mode(0o600)).expect("chmod");
+            fs::write(leftover.join(name), "half").expect("a file");
+            fs::set_permissions(leftover.join(name), fs::Permissions::from_mode(0o600)).expect("chmod");
         }
-        assert_eq!(place.kind(), Some(ErrorKind::NotFound));
-        assert_eq!(place.state.list().expect("a list").len(), 1);
+        assert!(place.state.list().expect("a list").is_empty());
         assert!(place.state.collect_all().expect("collected").is_empty());
-        assert!(!place.task.exists(), "{files:?}");
+        assert!(!leftover.exists(), "{files:?}");
     }
+    let draft = place.state.create(&place.id).expect("a draft");
+    assert!(place.state.collect_all().expect("collected").is_empty());
+    let live = draft.commit(&Record::new(&place.id)).expect("what is being made is no leftover");
+    drop(live);
 }
 
 #[test]
 fn a_stuck_holder_of_the_lock_is_named() {
     let place = Place::ended();
-    let path = place.task.join("lock");
-    let mut held = file::lock(&path, nix::fcntl::FlockArg::LockExclusiveNonblock).expect("no error").expect("free");
-    file::sign(&mut held, &path, "collector").expect("signed");
+    let dir = file::Dir::open(&place.task).expect("no error").expect("it is there");
+    let mut held = dir.lock(nix::fcntl::FlockArg::LockExclusiveNonblock).expect("no error").expect("free");
+    file::sign(&mut held, &place.task, "collector").expect("signed");
     let error = place.state.collect(&place.id).expect_err("it is held");
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
     assert_eq!(place.end().expect("found").expect("ended").outcome.ended, Ended::Exited(7), "it can be read meanwhile");
+}
+
+#[test]
+fn whoever_waits_is_told_the_end_though_the_record_is_collected_and_the_id_taken_again() {
+    let place = place();
+    let mut first = place.live();
+    let State::Running(watch) = place.state.find(&place.id).expect("found").state else { panic!("it runs") };
+    first.end(&Outcome::new(Ended::Exited(7), Cause::Own), &Usage::default()).expect("an end");
+    drop(first);
+    place.state.collect(&place.id).expect("collected");
+    let second = place.live();
+    assert_eq!(watch.wait(None).expect("no error").expect("an end").outcome.ended, Ended::Exited(7));
+    assert!(!watch.order(b"kill").expect("no error"), "an order for the first is not the second's");
+    let mut room = [0; 16];
+    assert!(second.read_orders(&mut room).is_err(), "nothing came");
+}
+
+#[test]
+fn those_who_collect_never_touch_a_live_record() {
+    let place = place();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    let (state, id, made) = (&place.state, &place.id, &made);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while made.load(std::sync::atomic::Ordering::Relaxed) < 300 {
+                    // Busy, gone, collected: whatever it is, it concerns nobody else.
+                    _ = state.collect(id);
+                    _ = state.collect_all();
+                }
+            });
+        }
+        scope.spawn(|| {
+            while made.load(std::sync::atomic::Ordering::Relaxed) < 300 {
+                let draft = state.create(id).expect("a draft");
+                let Ok(mut live) = draft.commit(&Record::new(id)) else { continue };
+                let State::Running(watch) = state.find(id).expect("a live task is found").state else {
+                    panic!("a live task runs")
+                };
+                live.end(&Outcome::new(Ended::Exited(7), Cause::Own), &Usage::default()).expect("an end");
+                drop(live);
+                let end = watch.wait(None).expect("no error").expect("an end");
+                assert_eq!(end.outcome.ended, Ended::Exited(7), "never lost, never another's");
+                made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+    });
 }
 
 #[test]

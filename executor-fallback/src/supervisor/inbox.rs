@@ -1,7 +1,7 @@
 //! What comes from the host: the request with its descriptors, then orders.
 //!
 //! The request is read blocking, before anything runs; orders never block, and come over the socket or, from any other
-//! process, through the record. Whoever is gone, or talks nonsense, is not listened to any more, and the task goes on.
+//! process, through the record. A host that is gone, or talks nonsense, is not listened to any more, and the task goes on.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -63,11 +63,21 @@ fn beginning(control: &UnixStream) -> io::Result<([u8; 4], Vec<OwnedFd>)> {
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
     open: bool,
+    from: From,
+}
+
+/// Who writes into an inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// The host that started the task, of the same version: nonsense from it is the end of it.
+    Host,
+    /// Anybody of this user, of any version: what is not known is passed over, and the door stays open for the next.
+    Anybody,
 }
 
 impl Inbox {
-    pub(crate) fn new() -> Self {
-        Self { bytes: Vec::new(), open: true }
+    pub(crate) fn new(from: From) -> Self {
+        Self { bytes: Vec::new(), open: true, from }
     }
 
     /// Closes it: nothing that comes is listened to.
@@ -95,9 +105,14 @@ impl Inbox {
         while let Some((order, rest)) = self.bytes.split_first_chunk() {
             match Order::from_bytes(*order) {
                 Some(order) => orders.push(order),
-                None => self.open = false,
+                None if self.from == From::Host => self.open = false,
+                None => (),
             }
             self.bytes = rest.to_vec();
+        }
+        if self.from == From::Anybody {
+            // Orders are written at once, so a part of one is none, and must not shift those that come.
+            self.bytes.clear();
         }
         orders
     }
@@ -113,7 +128,7 @@ mod tests {
     fn orders_come_whole_and_in_order_however_they_are_cut() {
         let (mut host, ours) = UnixStream::pair().expect("a socket pair");
         ours.set_nonblocking(true).expect("a flag");
-        let mut inbox = Inbox::new();
+        let mut inbox = Inbox::new(From::Host);
         let mut look = || inbox.orders(|room| (&ours).read(room));
         assert_eq!(look(), []);
         let stop = Order::Stop(std::time::Duration::from_secs(1));
@@ -127,11 +142,25 @@ mod tests {
     }
 
     #[test]
+    fn nonsense_from_anybody_does_not_close_the_door_for_the_next() {
+        let (mut anybody, ours) = UnixStream::pair().expect("a socket pair");
+        ours.set_nonblocking(true).expect("a flag");
+        let mut inbox = Inbox::new(From::Anybody);
+        for nonsense in [&[b'p'; Order::LEN][..], b"part"] {
+            anybody.write_all(nonsense).expect("room");
+            assert_eq!(inbox.orders(|room| (&ours).read(room)), []);
+        }
+        anybody.write_all(&Order::Kill.to_bytes()).expect("room");
+        assert_eq!(inbox.orders(|room| (&ours).read(room)), [Order::Kill]);
+        assert!(inbox.is_open());
+    }
+
+    #[test]
     fn a_host_that_talks_nonsense_is_not_listened_to() {
         let (mut host, ours) = UnixStream::pair().expect("a socket pair");
         ours.set_nonblocking(true).expect("a flag");
         host.write_all(&[0; Order::LEN]).expect("room");
-        let mut inbox = Inbox::new();
+        let mut inbox = Inbox::new(From::Host);
         assert_eq!(inbox.orders(|room| (&ours).read(room)), []);
         assert!(!inbox.is_open());
     }

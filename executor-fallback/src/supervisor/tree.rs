@@ -79,7 +79,10 @@ pub(crate) fn drain(mut children: &UnixStream) {
 fn kill_children() {
     // Without /proc they cannot be found: WholeTree is no hard promise.
     for child in linux::children().unwrap_or_default() {
-        _ = sys::kill(child.as_raw(), libc::SIGKILL);
+        // Where /proc belongs to another pid namespace its numbers are strangers': the kernel knows which are our own.
+        if sys::ended(Some(child)).is_ok() {
+            _ = sys::kill(child.as_raw(), libc::SIGKILL);
+        }
     }
 }
 

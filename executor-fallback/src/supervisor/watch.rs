@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::inbox::Inbox;
+use crate::inbox::{From, Inbox};
 use crate::launch::{Running, Task};
 use crate::{sys, tell, tree};
 
@@ -30,7 +30,7 @@ const SLOW: Duration = Duration::from_secs(10);
 pub(crate) fn watch(task: Task, mut control: UnixStream) {
     let Task { running: task, mut live } = task;
     let mut times = Times { limit: task.limit, ..Times::default() };
-    let (mut host, mut others) = (Inbox::new(), Inbox::new());
+    let (mut host, mut others) = (Inbox::new(From::Host), Inbox::new(From::Anybody));
     if control.set_nonblocking(true).is_err() {
         // A host that cannot be listened to without waiting for it is not listened to.
         host.close();
