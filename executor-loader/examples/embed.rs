@@ -12,5 +12,5 @@ fn main() -> Result<(), Error> {
     let task = command.arg("-sm").timeout(Duration::from_secs(5)).stdout(Stdio::inherit()).start(&loader)?;
     let outcome = task.wait()?;
     eprintln!("{} {outcome}", task.id());
-    Ok(())
+    loader.collect(task.id())
 }

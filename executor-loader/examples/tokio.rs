@@ -13,6 +13,7 @@ async fn main() -> Result<(), Error> {
     let mut well = 0;
     for task in &tasks {
         well += u32::from(task.wait_async().await?.success());
+        loader.collect(task.id())?;
     }
     eprintln!("{well} of {} ended well", tasks.len());
     assert_eq!(well, 34, "every third one exits with 0");

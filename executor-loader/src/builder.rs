@@ -183,7 +183,9 @@ impl LoaderBuilder {
     /// plugin that cannot be used is no error but a line in [`Loader::report`].
     ///
     /// Example: [`LoaderBuilder`].
-    pub fn build(self) -> Result<Loader> {
+    pub fn build(mut self) -> Result<Loader> {
+        // Said to each plugin, so that a plugin and its host never look for records in two places.
+        self.settings.state_dir = self.settings.state_dir.or_else(|| StateDir::default_path().ok());
         let allowed = Allowed::read(self.lock, &self.keys).map_err(Error::Setup)?;
         let mut dirs = self.dirs;
         if !self.only {
@@ -192,9 +194,8 @@ impl LoaderBuilder {
         let named = self.prober.as_deref().map(open_trusted).transpose().map_err(Error::Setup)?;
         let prober = named.or_else(|| dirs.iter().find_map(|dir| open_trusted(&dir.join(PROBER)).ok()));
         let open = if self.fresh { Cache::empty } else { Cache::open };
-        let beside_tasks = || self.settings.state_dir.clone().or_else(|| StateDir::default_path().ok());
         let cache = match self.cache {
-            Remember::WithTasks => beside_tasks().map(|state| state.join("cache")),
+            Remember::WithTasks => self.settings.state_dir.as_ref().map(|state| state.join("cache")),
             Remember::In(dir) => Some(dir),
             Remember::Nothing => None,
         };

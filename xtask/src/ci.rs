@@ -111,6 +111,7 @@ fn example(workspace: &Workspace, name: &str) -> Result<Stage> {
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--quiet", "--package=executor-loader", "--features=tokio", "--example", name]);
     cargo.env("EXECUTOR_PLUGIN_PATH", workspace.prefix().join("lib/executor/1"));
+    cargo.env("EXECUTOR_STATE_DIR", workspace.target.join("executor-state"));
     run(&mut cargo, &format!("the example {name}"))?;
     Ok(Stage::Passed)
 }

@@ -30,8 +30,9 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Where records are kept unless a host chooses: `/run/executor` for root on Linux, `/var/run/executor` for root
-    /// elsewhere, `$XDG_RUNTIME_DIR/executor` for others.
+    /// Where records are kept unless a host chooses: `$EXECUTOR_STATE_DIR`, else `/run/executor` for root on Linux,
+    /// `/var/run/executor` for root elsewhere, `$XDG_RUNTIME_DIR/executor` for others. A process with more rights than
+    /// whoever started it does not look at its environment.
     ///
     /// Example: [record](super#examples).
     ///
@@ -39,15 +40,17 @@ impl StateDir {
     ///
     /// `Unsupported` for a user without a session directory: a shared one such as `/tmp` is never used.
     pub fn default_path() -> Result<PathBuf> {
+        let own = (getuid(), getgid()) == (geteuid(), getegid());
+        let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|dir: &PathBuf| own && dir.is_absolute());
+        if let Some(dir) = named("EXECUTOR_STATE_DIR") {
+            return Ok(dir);
+        }
         if geteuid().is_root() {
             return Ok(if cfg!(target_os = "linux") { "/run/executor" } else { "/var/run/executor" }.into());
         }
-        // A process with more rights than whoever started it does not let that one choose.
-        let own = (getuid(), getgid()) == (geteuid(), getegid());
-        let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| own && dir.is_absolute());
-        session.map(|dir| dir.join("executor")).ok_or_else(|| {
+        named("XDG_RUNTIME_DIR").map(|dir| dir.join("executor")).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "find a place for records", "XDG_RUNTIME_DIR is not set")
-                .with_fix("set it, or name a state directory of your own")
+                .with_fix("set it, or name a directory of your own in EXECUTOR_STATE_DIR")
         })
     }
 
