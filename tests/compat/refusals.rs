@@ -166,7 +166,7 @@ fn write_workspace(workspace: &Path) -> Result<(), Failed> {
         .collect();
     write(&workspace.join("Cargo.toml"), &manifest.join("\n"))?;
     write(&workspace.join("Cargo.lock"), &fs::read_to_string(from.join("Cargo.lock"))?)?;
-    copy(&from.join("shared"), &workspace.join("shared"), &mut Vec::new(), "")?;
+    copy(&from.join("sources"), &workspace.join("sources"), &mut Vec::new(), "")?;
     for Change { name, of, edits, .. } in CHANGES {
         let of = of.name();
         let plugin_edits = [
