@@ -57,6 +57,8 @@ features! {
     CpuTime = "cpu_time",
     /// The task is ended after this much wall-clock time.
     WallTime = "wall_time",
+    /// The task's resource groups are made in a given one.
+    CgroupParent = "cgroup_parent",
     /// The task runs as another user than the host.
     User = "user",
     /// The task has a user namespace of its own.
@@ -105,6 +107,12 @@ features! {
     StdioFiles = "stdio_files",
     /// Standard streams can be descriptors that the host passes.
     StdioPassed = "stdio_passed",
+    /// A signal other than `SIGTERM` asks the task to end.
+    StopSignal = "stop_signal",
+    /// The task is asked to end at its time limit, and killed some time later.
+    Grace = "grace",
+    /// The task is killed when the process that started it is gone.
+    DieWithHost = "die_with_host",
     /// `exit_handle` gives a descriptor to poll.
     ExitHandle = "exit_handle",
     /// A stop reaches every process of the task, however it hid.

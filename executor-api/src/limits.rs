@@ -33,8 +33,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::isolation::absolute;
 use crate::support::{Demands, Feature};
-use crate::text::{is_default, millis, word};
+use crate::text::{is_default, millis, optional, word};
 use crate::units::{Bytes, CpuMhz, Cpus, IoWeight, Pids};
 
 /// Whether what a document asks for is a condition or a wish.
@@ -103,6 +104,10 @@ pub struct Resources {
     /// tree is killed.
     #[serde(rename = "wall_time_ms", with = "millis", skip_serializing_if = "is_default")]
     pub wall_time: Option<Duration>,
+    /// The resource group that the task's own are made in, by its path below the hierarchy's root, with a `/` in front; absent
+    /// for the executor's choice.
+    #[serde(with = "optional", skip_serializing_if = "is_default")]
+    pub cgroup_parent: Option<PathBuf>,
 }
 
 /// The two bounds of one per-process limit; `None` is unlimited.
@@ -200,6 +205,7 @@ impl Resources {
                 return Err(Error::invalid(format!("limit {name}"), "the shortest time is 1 ms"));
             }
         }
+        self.cgroup_parent.iter().try_for_each(|group| absolute(group))?;
         self.validate_io()?;
         self.validate_rlimits()
     }
@@ -252,6 +258,7 @@ impl Resources {
             (Feature::Rlimits, !self.rlimits.is_empty()),
             (Feature::CpuTime, self.cpu_time.is_some()),
             (Feature::WallTime, self.wall_time.is_some()),
+            (Feature::CgroupParent, self.cgroup_parent.is_some()),
         ];
         let mut demands = Demands::default();
         asked.iter().filter(|(_, asked)| *asked).for_each(|(feature, _)| demands.require(*feature));
@@ -288,7 +295,7 @@ mod tests {
     fn every_limit_is_a_demand() {
         let json = r#"{"memory_bytes":1048576,"memory_soft_bytes":1,"swap_bytes":0,"cpu_mhz":2,"cpus_milli":10,
             "cpuset":[0],"pids":1,"io_weight":10,"io":[{"device":"/d","reads_per_second":1}],"disk_bytes":1,
-            "rlimits":{"core":{"soft":0,"hard":0}},"cpu_time_ms":1,"wall_time_ms":1}"#;
+            "rlimits":{"core":{"soft":0,"hard":0}},"cpu_time_ms":1,"wall_time_ms":1,"cgroup_parent":"/a"}"#;
         let resources: Resources = serde_json::from_str(json).expect("well formed");
         resources.validate().expect("they fit each other");
         let written = serde_json::to_value(&resources).expect("it serializes");

@@ -24,6 +24,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +33,8 @@ use crate::identity::Identity;
 use crate::isolation::{Isolation, absolute};
 use crate::limits::Enforcement;
 use crate::support::{Demands, Feature};
-use crate::text::{env, is_default, optional, word, words};
-use crate::units::{Nice, OomScoreAdj, Umask};
+use crate::text::{env, is_default, millis, optional, word, words};
+use crate::units::{Nice, OomScoreAdj, Signal, Umask};
 
 /// The search path of a task whose environment has no `PATH`: it is set to this, and bare names are looked up in it.
 ///
@@ -144,6 +145,16 @@ pub struct TaskSpec {
     /// What is added to its badness when the machine runs out of memory; absent for 0.
     #[serde(skip_serializing_if = "is_default")]
     pub oom_score_adj: Option<OomScoreAdj>,
+    /// The signal that asks it to end, when it is stopped or at its time limit; absent for `SIGTERM`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stop_signal: Option<Signal>,
+    /// How long it has at its time limit between being asked to end and being killed, in whole milliseconds; absent for
+    /// none: it is killed at the limit. A stop brings its own grace.
+    #[serde(rename = "grace_ms", with = "millis", skip_serializing_if = "is_default")]
+    pub grace: Option<Duration>,
+    /// Whether it is killed when the process that started it is gone, however that ended; otherwise it lives on.
+    #[serde(skip_serializing_if = "is_default")]
+    pub die_with_host: bool,
     /// Whether what is asked for here is a condition or a wish.
     #[serde(skip_serializing_if = "is_default")]
     pub enforcement: Enforcement,
@@ -205,6 +216,9 @@ impl TaskSpec {
             (Feature::Umask, self.umask.is_some()),
             (Feature::Nice, self.nice.is_some()),
             (Feature::OomScoreAdj, self.oom_score_adj.is_some()),
+            (Feature::StopSignal, self.stop_signal.is_some()),
+            (Feature::Grace, self.grace.is_some()),
+            (Feature::DieWithHost, self.die_with_host),
             (Feature::StdioFiles, file),
             (Feature::StdioPassed, passed),
         ];
@@ -316,6 +330,7 @@ mod tests {
         full.stdin = Input::Passed;
         full.stdout = Output::File { path: "/x".into(), append: true };
         full.cwd = Some("/tmp".into());
+        (full.stop_signal, full.grace, full.die_with_host) = (Some(Signal::TERM), Some(Duration::from_millis(1)), true);
         full.isolation.network = crate::isolation::Network::Namespace("/run/netns/a".into());
         full.identity.user = Some(crate::identity::Account::Id(7));
         let json = serde_json::to_string(&full).expect("a spec serializes");

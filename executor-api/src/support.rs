@@ -77,6 +77,9 @@ pub struct Support {
     /// What an operator can do about it; empty where nothing helps.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub fix: String,
+    /// By what it is enforced, in the words of the system: `setrlimit(2)`, `memory.max`; empty where that says nothing more.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub by: String,
 }
 
 impl Support {
@@ -93,7 +96,7 @@ impl Support {
     /// Example: [support](self#examples).
     #[must_use]
     pub fn soft(why: impl Into<String>) -> Self {
-        Self { level: Level::Soft, why: why.into(), fix: String::new() }
+        Self { level: Level::Soft, why: why.into(), ..Self::default() }
     }
 
     /// Not enforced: why, and the fix, which may be empty.
@@ -101,7 +104,22 @@ impl Support {
     /// Example: [support](self#examples).
     #[must_use]
     pub fn none(why: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { level: Level::None, why: why.into(), fix: fix.into() }
+        Self { level: Level::None, why: why.into(), fix: fix.into(), ..Self::default() }
+    }
+
+    /// The same support, and by what it is given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use executor_api::Support;
+    ///
+    /// assert_eq!(Support::hard().by("setrlimit(2)").by, "setrlimit(2)");
+    /// ```
+    #[must_use]
+    pub fn by(mut self, mechanism: impl Into<String>) -> Self {
+        self.by = mechanism.into();
+        self
     }
 }
 
