@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use executor_api::abi::PluginHandle;
 use executor_api::limits::Rlimit;
 use executor_api::units::{Bytes, Cpus, Pids};
 use executor_api::{
@@ -14,8 +15,9 @@ use executor_api::{
 };
 
 use crate::choose::Choice;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loader::Loader;
+use crate::logs::Place;
 use crate::stdio::Stdio;
 use crate::task::Task;
 
@@ -52,6 +54,7 @@ pub struct Command {
     stdin: Stdio,
     stdout: Stdio,
     stderr: Stdio,
+    demands: Demands,
 }
 
 impl Command {
@@ -68,6 +71,7 @@ impl Command {
             stdin: Stdio::null(),
             stdout: Stdio::null(),
             stderr: Stdio::null(),
+            demands: Demands::default(),
         }
     }
 
@@ -239,12 +243,38 @@ impl Command {
         &mut self.resources
     }
 
+    /// Demands a feature that no setting stands for, such as [`Feature::Reopen`], which a task needs that is to outlive
+    /// its host.
+    ///
+    /// Example: [`Command::demands`].
+    pub fn require(&mut self, feature: Feature) -> &mut Self {
+        self.demands.require(feature);
+        self
+    }
+
     /// What the task demands of a plugin.
-    fn demands(&self, spec: &TaskSpec) -> Demands {
-        let mut demands = spec.demands();
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use executor_api::{Demand, Feature};
+    ///
+    /// let mut command = executor_loader::Command::new("make");
+    /// let demands = command.require(Feature::Reopen).demands();
+    /// assert!(demands.iter().any(|(feature, demand)| (feature, demand) == (Feature::Reopen, Demand::Required)));
+    /// ```
+    #[must_use]
+    pub fn demands(&self) -> Demands {
+        let mut demands = self.spec.demands();
         demands.extend(&self.resources.demands());
+        demands.extend(&self.demands);
         if self.task_dir.is_some() {
             demands.require(Feature::TaskDir);
+        }
+        let streams = [&self.stdin, &self.stdout, &self.stderr].into_iter().filter_map(Stdio::demand);
+        match self.spec.enforcement {
+            Enforcement::Strict => streams.for_each(|feature| demands.require(feature)),
+            Enforcement::BestEffort => streams.for_each(|feature| demands.prefer(feature)),
         }
         demands
     }
@@ -262,17 +292,32 @@ impl Command {
     ///
     /// Example: [`Command`].
     pub fn start(&mut self, loader: &Loader) -> Result<Task> {
+        self.spec.validate()?;
+        self.resources.validate()?;
+        let Choice { plugin, .. } = loader.choose(&self.demands(), self.plugin.as_ref())?;
+        let id = TaskId::new(&plugin, &self.name.clone().unwrap_or_else(TaskName::random));
+        let plugin = loader.plugin(&plugin)?;
+        let kept = self.stdout.is_kept() || self.stderr.is_kept();
+        let place = kept.then(|| Place::make(loader.records()?.state_dir(), &id).map_err(Error::from)).transpose()?;
+        match self.start_as(&id, &plugin, place.as_ref()) {
+            Err(error) => {
+                // The reason for the failed start counts for more; a place that stays is a stray for `collect_ended`.
+                _ = place.map(Place::discard);
+                Err(error)
+            }
+            started => started,
+        }
+    }
+
+    fn start_as(&mut self, id: &TaskId, plugin: &PluginHandle, place: Option<&Place>) -> Result<Task> {
         let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let stdin = self.stdin.for_start().input(stdin.as_fd())?;
-        let stdout = self.stdout.for_start().output("stdout", stdout.as_fd())?;
-        let stderr = self.stderr.for_start().output("stderr", stderr.as_fd())?;
+        let stdout = self.stdout.for_start().output("stdout", stdout.as_fd(), place)?;
+        let stderr = self.stderr.for_start().output("stderr", stderr.as_fd(), place)?;
         let mut spec = self.spec.clone();
         (spec.stdin, spec.stdout, spec.stderr) = (stdin.said, stdout.said, stderr.said);
         spec.validate()?;
-        self.resources.validate()?;
-        let Choice { plugin, .. } = loader.choose(&self.demands(&spec), self.plugin.as_ref())?;
-        let id = TaskId::new(&plugin, &self.name.clone().unwrap_or_else(TaskName::random));
-        let handle = loader.plugin(&plugin)?.create(&id)?;
+        let handle = plugin.create(id)?;
         handle.limit(&self.resources)?;
         self.task_dir.as_ref().map(|dir| handle.configure_task_dir(dir)).transpose()?;
         let fds = StdioFds {
@@ -281,7 +326,7 @@ impl Command {
             stderr: stderr.theirs.as_ref().map(AsFd::as_fd),
         };
         handle.start(&spec, fds)?;
-        let mut task = Task::new(id, handle);
+        let mut task = Task::new(id.clone(), handle);
         (task.stdin, task.stdout, task.stderr) = (stdin.ours, stdout.ours, stderr.ours);
         Ok(task)
     }
@@ -296,7 +341,7 @@ impl Command {
     pub fn choose(&self, loader: &Loader) -> Result<Choice> {
         self.spec.validate()?;
         self.resources.validate()?;
-        loader.choose(&self.demands(&self.spec), self.plugin.as_ref())
+        loader.choose(&self.demands(), self.plugin.as_ref())
     }
 }
 

@@ -36,11 +36,13 @@ mod elf;
 mod error;
 mod loader;
 mod lock;
+mod logs;
 #[expect(unsafe_code, reason = "mapping a library and reading its symbol is what this module is for")]
 mod open;
 mod probe;
 #[doc(hidden)]
 pub mod prober;
+mod records;
 mod refusal;
 mod search;
 mod signature;
@@ -58,6 +60,8 @@ pub use command::{Command, not_enforced_line};
 pub use error::{Error, Result};
 pub use executor_api;
 pub use loader::Loader;
+pub use logs::Logs;
+pub use records::{Collected, Records};
 pub use refusal::{Refusal, Stage};
 pub use stdio::Stdio;
 pub use task::Task;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use executor_api::abi::{LogSink, PluginHandle};
 use executor_api::plugin::HostSettings;
-use executor_api::record::StateDir;
 use executor_api::{Demands, PluginName, TaskId};
 
 use crate::allow::Allowed;
@@ -18,6 +17,7 @@ use crate::discover::settings_for;
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::open::{By, open};
+use crate::records::Records;
 use crate::refusal::{Refusal, Stage};
 use crate::task::Task;
 use crate::trust::open_trusted;
@@ -143,10 +143,10 @@ impl Loader {
     ///
     /// Example: [`Loader::collect`].
     pub fn tasks(&self) -> Result<Vec<TaskId>> {
-        Ok(self.records()?.list()?)
+        self.records()?.list()
     }
 
-    /// Removes the record of a task that has ended; its id is free again.
+    /// Removes the record of a task that has ended, and what it printed where that was kept; its id is free again.
     ///
     /// # Errors
     ///
@@ -164,12 +164,18 @@ impl Loader {
     /// # Ok::<(), executor_loader::Error>(())
     /// ```
     pub fn collect(&self, id: &TaskId) -> Result<()> {
-        Ok(self.records()?.collect(id)?)
+        self.records()?.collect(id)
     }
 
-    fn records(&self) -> Result<StateDir> {
-        let path = self.settings.state_dir.clone().map_or_else(StateDir::default_path, Ok)?;
-        Ok(StateDir::open(path)?)
+    /// The records of the tasks, whichever plugin runs them.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the state directory from being used.
+    ///
+    /// Example: [`Records`].
+    pub fn records(&self) -> Result<Records> {
+        Records::open(self.settings.state_dir.clone())
     }
 
     /// An empty task with this id, for a host that makes the calls of [`Executor`](executor_api::Executor) one by one.

@@ -5,7 +5,9 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use executor_api::{Error, Input, Output};
+use executor_api::{Error, ErrorKind, Feature, Input, Output};
+
+use crate::logs::Place;
 
 /// What one standard stream of a task is connected to.
 ///
@@ -27,6 +29,7 @@ enum Kind {
     Piped,
     Given(OwnedFd),
     Path { path: PathBuf, append: bool },
+    Kept,
 }
 
 impl Stdio {
@@ -66,6 +69,15 @@ impl Stdio {
     /// Example: [`Stdio`].
     pub fn append(path: impl Into<PathBuf>) -> Self {
         Self(Kind::Path { path: path.into(), append: true })
+    }
+
+    /// A file in the state directory, which goes with the task's record; for output only.
+    /// [`Records::logs`](crate::Records::logs) finds it.
+    ///
+    /// Example: [`Stdio`].
+    #[must_use]
+    pub fn kept() -> Self {
+        Self(Kind::Kept)
     }
 
     fn given(fd: impl Into<OwnedFd>) -> Self {
@@ -125,6 +137,7 @@ impl Stdio {
         let passed = |theirs, ours| Connected { said: Input::Passed, theirs: Some(theirs), ours };
         Ok(match self.0 {
             Kind::Null => Connected { said: Input::Null, theirs: None, ours: None },
+            Kind::Kept => return Err(Error::invalid("connect stdin", "only output can be kept")),
             Kind::Path { path, .. } => Connected { said: Input::File { path }, theirs: None, ours: None },
             Kind::Inherit => passed(Fd::Borrowed(own), None),
             Kind::Given(fd) => passed(Fd::Owned(fd), None),
@@ -140,10 +153,16 @@ impl Stdio {
         self,
         name: &str,
         own: BorrowedFd<'a>,
+        place: Option<&Place>,
     ) -> Result<Connected<'a, Output, PipeReader>, Error> {
         let passed = |theirs, ours| Connected { said: Output::Passed, theirs: Some(theirs), ours };
         Ok(match self.0 {
             Kind::Null => Connected { said: Output::Null, theirs: None, ours: None },
+            Kind::Kept => {
+                let no_place = || Error::new(ErrorKind::Internal, format!("keep {name}"), "no place was made for it");
+                let path = place.ok_or_else(no_place)?.file(name);
+                Connected { said: Output::File { path, append: true }, theirs: None, ours: None }
+            }
             Kind::Path { path, append } => Connected { said: Output::File { path, append }, theirs: None, ours: None },
             Kind::Inherit => passed(Fd::Borrowed(own), None),
             Kind::Given(fd) => passed(Fd::Owned(fd), None),
@@ -160,12 +179,26 @@ fn pipe(name: &str) -> Result<(PipeReader, PipeWriter), Error> {
 }
 
 impl Stdio {
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.0, Kind::Kept)
+    }
+
+    /// What it needs of a plugin.
+    pub(crate) fn demand(&self) -> Option<Feature> {
+        match self.0 {
+            Kind::Null => None,
+            Kind::Inherit | Kind::Piped | Kind::Given(_) => Some(Feature::StdioPassed),
+            Kind::Path { .. } | Kind::Kept => Some(Feature::StdioFiles),
+        }
+    }
+
     /// The same connection for another start; a given descriptor cannot be given twice.
     pub(crate) fn again(&self) -> Self {
         Self(match &self.0 {
             Kind::Null | Kind::Given(_) => Kind::Null,
             Kind::Inherit => Kind::Inherit,
             Kind::Piped => Kind::Piped,
+            Kind::Kept => Kind::Kept,
             Kind::Path { path, append } => Kind::Path { path: path.clone(), append: *append },
         })
     }
