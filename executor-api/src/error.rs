@@ -85,7 +85,11 @@ impl Error {
     ///
     /// Example: [error](self#examples).
     pub fn from_io(what: impl Into<String>, source: &io::Error) -> Self {
-        Self { errno: source.raw_os_error(), ..Self::new(kind_of(source), what, describe(source)) }
+        let fix = match source.raw_os_error() {
+            Some(libc::EMFILE) => Some("raise the limit on open files: ulimit -n".to_owned()),
+            _ => None,
+        };
+        Self { errno: source.raw_os_error(), fix, ..Self::new(kind_of(source), what, describe(source)) }
     }
 
     /// An operation that this executor does not have.

@@ -96,6 +96,7 @@ impl fmt::Display for Account {
 ///
 /// Example: [identity](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Identity {
     /// The user; absent for the default described above.

@@ -35,6 +35,7 @@ use crate::units::Bytes;
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Network {
@@ -44,13 +45,18 @@ pub enum Network {
     /// Its own, with nothing but a loopback interface that is up.
     Loopback,
     /// The one that this file stands for, such as `/run/netns/blue`.
-    Namespace(#[serde(with = "word")] PathBuf),
+    Namespace(
+        #[serde(with = "word")]
+        #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
+        PathBuf,
+    ),
 }
 
 /// Whose processes, or whose IPC objects, a task sees.
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Its own only, where the platform can; see [`Isolation::profile`].
@@ -64,6 +70,7 @@ pub enum Scope {
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Users {
     /// The host's.
@@ -77,6 +84,7 @@ pub enum Users {
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// It may read.
@@ -90,6 +98,7 @@ pub enum Access {
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Syscalls {
@@ -99,20 +108,27 @@ pub enum Syscalls {
     /// All of them.
     Unconfined,
     /// Those of the profile in this file.
-    Profile(#[serde(with = "word")] PathBuf),
+    Profile(
+        #[serde(with = "word")]
+        #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
+        PathBuf,
+    ),
 }
 
 /// A path of the host made visible inside.
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Bind {
     /// The host's path, absolute.
     #[serde(with = "word")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
     pub source: PathBuf,
     /// Where it appears inside, absolute.
     #[serde(with = "word")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
     pub target: PathBuf,
     /// Whether the task may write there.
     #[serde(skip_serializing_if = "is_default")]
@@ -132,10 +148,12 @@ impl Bind {
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Tmpfs {
     /// Where it appears inside, absolute.
     #[serde(with = "word")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
     pub target: PathBuf,
     /// The most that it holds; absent for the executor's default, never unlimited.
     #[serde(rename = "size_bytes", skip_serializing_if = "is_default")]
@@ -148,6 +166,7 @@ pub struct Tmpfs {
 ///
 /// Example: [isolation](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Isolation {
@@ -177,6 +196,7 @@ pub struct Isolation {
     pub users: Users,
     /// A directory that becomes the root, instead of the task directory with the host's programs bound into it.
     #[serde(with = "optional", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Word>"))]
     pub root: Option<PathBuf>,
     /// Paths of the host made visible.
     #[serde(skip_serializing_if = "is_default")]

@@ -82,6 +82,8 @@ pub mod limits;
 pub mod outcome;
 pub mod plugin;
 pub mod record;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod spec;
 pub mod support;
 pub mod task_dir;

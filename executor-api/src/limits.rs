@@ -42,6 +42,7 @@ use crate::units::{Bytes, CpuMhz, Cpus, IoWeight, Pids};
 ///
 /// Example: [limits](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
     /// What was asked for and cannot be enforced is an error before anything runs.
@@ -58,6 +59,7 @@ pub enum Enforcement {
 ///
 /// Example: [limits](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Resources {
@@ -99,14 +101,17 @@ pub struct Resources {
     pub rlimits: BTreeMap<String, Rlimit>,
     /// The most processor time that the task may use in all; whole milliseconds.
     #[serde(rename = "cpu_time_ms", with = "millis", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub cpu_time: Option<Duration>,
     /// How long the task may run by the wall clock, from start; whole milliseconds, at least 1. At the end its whole
     /// tree is killed.
     #[serde(rename = "wall_time_ms", with = "millis", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub wall_time: Option<Duration>,
     /// The resource group that the task's own are made in, by its path below the hierarchy's root, with a `/` in front; absent
     /// for the executor's choice.
     #[serde(with = "optional", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Word>"))]
     pub cgroup_parent: Option<PathBuf>,
 }
 
@@ -114,6 +119,7 @@ pub struct Resources {
 ///
 /// Example: [limits](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Rlimit {
     /// What is in force; the process may raise it up to `hard`.
@@ -126,10 +132,12 @@ pub struct Rlimit {
 ///
 /// Example: [limits](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct IoLimit {
     /// The device's path on the host, such as `/dev/vda`.
     #[serde(with = "word")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
     pub device: PathBuf,
     /// Bytes read in a second.
     #[serde(rename = "read_bytes_per_second", skip_serializing_if = "is_default")]

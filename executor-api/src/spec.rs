@@ -45,6 +45,7 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 ///
 /// Example: [spec](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Input {
@@ -55,6 +56,7 @@ pub enum Input {
     File {
         /// Its path, absolute.
         #[serde(with = "word")]
+        #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
         path: PathBuf,
     },
     /// The descriptor that the host passes beside the spec, in [`StdioFds`].
@@ -65,6 +67,7 @@ pub enum Input {
 ///
 /// Example: [spec](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Output {
@@ -75,6 +78,7 @@ pub enum Output {
     File {
         /// Its path, absolute.
         #[serde(with = "word")]
+        #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
         path: PathBuf,
         /// Whether to keep what the file holds; false empties it.
         #[serde(default, skip_serializing_if = "is_default")]
@@ -106,20 +110,25 @@ pub struct StdioFds<'a> {
 ///
 /// Example: [spec](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TaskSpec {
     /// The program: an absolute path, or a bare name that is looked up in the task's `PATH` inside the task's root.
     #[serde(with = "word")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
     pub program: OsString,
     /// Its arguments, without the program itself.
     #[serde(with = "words", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::schema::Word>"))]
     pub args: Vec<OsString>,
     /// Its whole environment, names to values; [`DEFAULT_PATH`] is added where `PATH` is missing.
     #[serde(with = "env", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Env"))]
     pub env: BTreeMap<OsString, OsString>,
     /// Its working directory inside, absolute; absent for the task directory's `/local` if there is one, else `/`.
     #[serde(with = "optional", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Word>"))]
     pub cwd: Option<PathBuf>,
     /// Where it reads from.
     #[serde(skip_serializing_if = "is_default")]
@@ -151,6 +160,7 @@ pub struct TaskSpec {
     /// How long it has at its time limit between being asked to end and being killed, in whole milliseconds; absent for
     /// none: it is killed at the limit. A stop brings its own grace.
     #[serde(rename = "grace_ms", with = "millis", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub grace: Option<Duration>,
     /// Whether it is killed when the process that started it is gone, however that ended; otherwise it lives on.
     #[serde(skip_serializing_if = "is_default")]

@@ -225,6 +225,7 @@ fn refusal(what: &str, why: &str, fix: &str) -> Error {
 ///
 /// Example: [support](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Demand {
     /// The task runs without it where it cannot be had, and the outcome says so.

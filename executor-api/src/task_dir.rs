@@ -164,14 +164,17 @@ fn directory(parent: Option<&OwnedFd>, path: &Path, purpose: Use) -> Result<Owne
 ///
 /// Example: [task_dir](self#examples).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TaskDir {
     /// The task's own directory on the host, absolute; it must exist.
     #[serde(with = "word")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Word"))]
     pub root: PathBuf,
     /// The directory shared by the allocation, on the host; appears as `alloc` in the task's root.
     #[serde(with = "optional", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Word>"))]
     pub alloc: Option<PathBuf>,
     /// How the task is told where these are.
     #[serde(skip_serializing_if = "is_default")]
@@ -191,6 +194,7 @@ impl TaskDir {
 ///
 /// Example: [task_dir](self#examples).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DirEnv {
     /// Holds the path of the shared directory; `NOMAD_ALLOC_DIR` by default, as in the seed.

@@ -85,6 +85,9 @@ macro_rules! bounded {
         impl From<$name> for i64 {
             fn from(value: $name) -> i64 { i64::from(value.0) }
         }
+
+        #[cfg(feature = "schema")]
+        crate::schema::bounded! { $name, $what, $min, $max }
     };
 }
 
@@ -227,6 +230,7 @@ impl fmt::Display for Umask {
 ///
 /// Example: [units](self#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Bytes(u64);
 
