@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use executor_api::record::{Found, Record, StateDir};
+use executor_api::record::{Found, Record, State, StateDir};
 use executor_api::{Error as TaskError, ErrorKind, TaskId};
 
 use crate::error::Result;
@@ -176,24 +176,14 @@ impl Records {
     ///
     /// Example: [`Records`].
     pub fn collect_ended(&self) -> Result<Collected> {
-        let mut collected = Collected::default();
-        for id in self.list()? {
-            match self.collect(&id) {
-                Ok(()) => collected.ids.push(id),
-                Err(crate::Error::Task(error)) if error.kind() == ErrorKind::NotFound => (),
-                Err(crate::Error::Task(error)) if self.runs(&id, &error) => collected.running.push(id),
-                Err(crate::Error::Task(error)) => collected.left.push(error),
-                Err(other) => return Err(other),
-            }
-        }
-        collected.left.extend(self.dir.collect_all()?.into_iter().map(|(_, error)| error));
+        let done = self.dir.collect_all()?;
+        let mut collected = Collected { ids: done.removed, ..Collected::default() };
+        collected.left.extend(done.left.into_iter().map(|(_, error)| error));
+        // What the collected ones printed is named by no record now.
         collected.left.extend(logs::remove_strays(&self.state, |dir| self.names(dir)));
+        let runs = |id: &TaskId| self.dir.find(id).is_ok_and(|found| matches!(found.state, State::Running(_)));
+        collected.running = self.list()?.into_iter().filter(runs).collect();
         Ok(collected)
-    }
-
-    fn runs(&self, id: &TaskId, error: &TaskError) -> bool {
-        let running = |found: Found| matches!(found.state, executor_api::record::State::Running(_));
-        error.kind() == ErrorKind::Busy && self.dir.find(id).is_ok_and(running)
     }
 
     /// Whether the record of a task says that its logs are in `dir`, or cannot be asked.

@@ -62,8 +62,14 @@ impl Draft {
         let _entered = entered.map_err(|(_, errno)| failed("lock", tasks)(errno.into()))?;
         let making = place.with_file_name(format!("{MAKING}{}", TaskName::random()));
         fs::DirBuilder::new().mode(0o700).create(&making).map_err(failed("make", &making))?;
-        let parts = Parts::make(&making).inspect_err(|_| remove(&making))?;
-        Ok(Self { parts: Some(parts), place, id: id.clone() })
+        match Parts::make(&making) {
+            Ok(parts) => Ok(Self { parts: Some(parts), place, id: id.clone() }),
+            Err(error) => {
+                // The next who collects tells what is left.
+                drop(remove(&making));
+                Err(error)
+            }
+        }
     }
 
     /// Writes the record and takes the id: from now on the task can be found.
@@ -99,7 +105,8 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(parts) = &self.parts {
-            remove(&parts.dir.path);
+            // Nobody is left to tell; the next who collects finds it, and says so.
+            drop(remove(&parts.dir.path));
         }
     }
 }
@@ -127,21 +134,35 @@ impl Parts {
     }
 }
 
-/// Removes the directory of a record, everything that could be in it and nothing else. What cannot be removed is left
-/// for the next who collects.
-pub(super) fn remove(dir: &Path) {
-    for name in FILES {
-        _ = fs::remove_file(dir.join(name));
+/// Removes the directory of a record, everything that could be in it and nothing else; the first thing that cannot be
+/// removed, after the rest was. It is left for the next who collects, under the name that it has.
+pub(super) fn remove(dir: &Path) -> Result<()> {
+    let mut stuck = None;
+    let mut tried = |path: PathBuf, removed: io::Result<()>| match removed {
+        // Somebody else who collects may be at it as well.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => drop(stuck.get_or_insert((path, error))),
+        _ => (),
+    };
+    for file in FILES.map(|name| dir.join(name)) {
+        let removed = fs::remove_file(&file);
+        tried(file, removed);
     }
-    _ = fs::remove_dir(dir);
+    tried(dir.to_owned(), fs::remove_dir(dir));
+    let Some((path, source)) = stuck else { return Ok(()) };
+    let error = Error::from_io(format!("remove {}", path.display()), &source);
+    // Not found is what callers are told of tasks, and the request is right.
+    let error = error.with_kind(match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+        _ => ErrorKind::Internal,
+    });
+    Err(error.with_fix(format!("see what keeps {} and remove that, then collect again", dir.display())))
 }
 
 /// Takes a record away from its id in one step, and removes it. The caller has its lock.
-pub(super) fn take_away(dir: &Path) -> io::Result<()> {
+pub(super) fn take_away(dir: &Path) -> Result<()> {
     let removing = dir.with_file_name(format!("{REMOVING}{}", TaskName::random()));
-    fs::rename(dir, &removing)?;
-    remove(&removing);
-    Ok(())
+    fs::rename(dir, &removing).map_err(failed("remove", dir))?;
+    remove(&removing)
 }
 
 /// The record of a task that is watched by this process. Dropping it without an end leaves a task that is lost.
@@ -188,9 +209,12 @@ impl Live {
     /// Takes the record back: nothing of the task ran, and the id is free again.
     ///
     /// Example: [record](super#examples).
-    pub fn discard(self) {
-        if take_away(&self.parts.dir.path).is_err() {
-            remove(&self.parts.dir.path);
-        }
+    ///
+    /// # Errors
+    ///
+    /// What could not be removed: the next who collects finds it.
+    pub fn discard(self) -> Result<()> {
+        let dir = &self.parts.dir.path;
+        take_away(dir).or_else(|_| remove(dir))
     }
 }

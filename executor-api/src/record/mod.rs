@@ -43,6 +43,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod collect;
 mod dir;
 mod file;
 mod live;
@@ -62,6 +63,7 @@ use crate::support::Applied;
 use crate::text::{unix_millis, words};
 use crate::usage::Usage;
 
+pub use collect::Collected;
 pub use dir::StateDir;
 pub use live::{Draft, Live};
 pub use watch::Watch;

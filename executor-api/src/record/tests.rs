@@ -11,14 +11,14 @@ use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::units::Signal;
 
-struct Place {
+pub(super) struct Place {
     _dir: tempfile::TempDir,
-    state: StateDir,
-    id: TaskId,
-    task: PathBuf,
+    pub(super) state: StateDir,
+    pub(super) id: TaskId,
+    pub(super) task: PathBuf,
 }
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     let dir = tempfile::tempdir().expect("a directory");
     let state = StateDir::open(dir.path().join("state")).expect("a state directory");
     let id: TaskId = "fallback.one".parse().expect("an id");
@@ -27,7 +27,7 @@ fn place() -> Place {
 }
 
 impl Place {
-    fn live(&self) -> Live {
+    pub(super) fn live(&self) -> Live {
         self.state.create(&self.id).expect("a draft").commit(&Record::new(&self.id)).expect("a record")
     }
 
@@ -41,13 +41,13 @@ impl Place {
     }
 
     /// A task that has ended with 7.
-    fn ended() -> Self {
+    pub(super) fn ended() -> Self {
         let place = place();
         place.live().end(&Outcome::new(Ended::Exited(7), Cause::Own), &Usage::default()).expect("an end");
         place
     }
 
-    fn end(&self) -> Result<Option<End>> {
+    pub(super) fn end(&self) -> Result<Option<End>> {
         self.state.find(&self.id).map(|found| if let State::Ended(end) = found.state { Some(end) } else { None })
     }
 }
@@ -65,7 +65,7 @@ fn an_id_is_taken_until_it_is_collected() {
     assert_eq!(place.taken(), ErrorKind::Exists, "not collected");
     place.state.collect(&place.id).expect("it does not run");
     assert_eq!(place.state.collect(&place.id).expect_err("gone").kind(), ErrorKind::NotFound);
-    place.live().discard();
+    place.live().discard().expect("nothing is left");
     assert!(!place.task.exists());
 }
 
@@ -120,39 +120,6 @@ fn orders_come_whole_and_in_order() {
 }
 
 #[test]
-fn leftovers_of_a_start_that_was_killed_are_collected() {
-    let place = place();
-    for files in [&[][..], &["lock"], &["lock", "alive", "control", "record.json.new", "outcome.json"]] {
-        let leftover = place.task.with_file_name(".new-one");
-        fs::create_dir(&leftover).expect("a directory");
-        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o700)).expect("chmod");
-        for name in files {
-            fs::write(leftover.join(name), "half").expect("a file");
-            fs::set_permissions(leftover.join(name), fs::Permissions::from_mode(0o600)).expect("chmod");
-        }
-        assert!(place.state.list().expect("a list").is_empty());
-        assert!(place.state.collect_all().expect("collected").is_empty());
-        assert!(!leftover.exists(), "{files:?}");
-    }
-    let draft = place.state.create(&place.id).expect("a draft");
-    assert!(place.state.collect_all().expect("collected").is_empty());
-    let live = draft.commit(&Record::new(&place.id)).expect("what is being made is no leftover");
-    drop(live);
-}
-
-#[test]
-fn a_stuck_holder_of_the_lock_is_named() {
-    let place = Place::ended();
-    let dir = file::Dir::open(&place.task).expect("no error").expect("it is there");
-    let mut held = dir.lock(nix::fcntl::FlockArg::LockExclusiveNonblock).expect("no error").expect("free");
-    file::sign(&mut held, &place.task, "collector").expect("signed");
-    let error = place.state.collect(&place.id).expect_err("it is held");
-    assert_eq!(error.kind(), ErrorKind::Busy);
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
-    assert_eq!(place.end().expect("found").expect("ended").outcome.ended, Ended::Exited(7), "it can be read meanwhile");
-}
-
-#[test]
 fn whoever_waits_is_told_the_end_though_the_record_is_collected_and_the_id_taken_again() {
     let place = place();
     let mut first = place.live();
@@ -165,38 +132,6 @@ fn whoever_waits_is_told_the_end_though_the_record_is_collected_and_the_id_taken
     assert!(!watch.order(b"kill").expect("no error"), "an order for the first is not the second's");
     let mut room = [0; 16];
     assert!(second.read_orders(&mut room).is_err(), "nothing came");
-}
-
-#[test]
-fn those_who_collect_never_touch_a_live_record() {
-    let place = place();
-    let made = std::sync::atomic::AtomicUsize::new(0);
-    let (state, id, made) = (&place.state, &place.id, &made);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while made.load(std::sync::atomic::Ordering::Relaxed) < 300 {
-                    // Busy, gone, collected: whatever it is, it concerns nobody else.
-                    _ = state.collect(id);
-                    _ = state.collect_all();
-                }
-            });
-        }
-        scope.spawn(|| {
-            while made.load(std::sync::atomic::Ordering::Relaxed) < 300 {
-                let draft = state.create(id).expect("a draft");
-                let Ok(mut live) = draft.commit(&Record::new(id)) else { continue };
-                let State::Running(watch) = state.find(id).expect("a live task is found").state else {
-                    panic!("a live task runs")
-                };
-                live.end(&Outcome::new(Ended::Exited(7), Cause::Own), &Usage::default()).expect("an end");
-                drop(live);
-                let end = watch.wait(None).expect("no error").expect("an end");
-                assert_eq!(end.outcome.ended, Ended::Exited(7), "never lost, never another's");
-                made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-        });
-    });
 }
 
 #[test]
