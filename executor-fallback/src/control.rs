@@ -1,10 +1,11 @@
-//! The host's end of the socket to a supervisor: sends orders, and looks at the outcome without taking it.
+//! The host's end of the socket to a supervisor: sends orders, and looks at the ending without taking it.
 //!
-//! After the reply to the request nothing is ever read from it, only peeked at: the outcome stays for the next who asks,
+//! After the reply to the request nothing is ever read from it, only peeked at: the ending stays for the next who asks,
 //! and a duplicate of the descriptor polls readable for good. Those duplicates share its flags, so every call says for
 //! itself whether it may block, and none raises `SIGPIPE` in the host.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -15,10 +16,10 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, send, sendmsg};
 
-use crate::wire::{self, Order};
+use crate::wire::{self, Ending, Order};
 
-/// More than any outcome has: it holds two words and two times.
-const OUTCOME_LEN: usize = 1024;
+/// More than any ending has: it holds two words, two times and a number.
+const ENDING_LEN: usize = 1024;
 
 /// The socket to one supervisor.
 #[derive(Debug)]
@@ -52,23 +53,46 @@ impl Control {
         Ok(())
     }
 
-    /// Sends `order`; false when nobody is there to take it.
-    pub(crate) fn order(&self, order: Order) -> io::Result<bool> {
+    /// Sends `order`; false when nobody is there to take it. Waits no longer than `patience` where earlier words to the
+    /// supervisor have not been read yet.
+    pub(crate) fn order(&self, order: Order, patience: Duration) -> io::Result<bool> {
+        let until = Instant::now() + patience;
         loop {
             match send(self.0.as_raw_fd(), &order.to_bytes(), no_signal() | MsgFlags::MSG_DONTWAIT) {
                 Ok(_) => return Ok(true),
                 Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if Instant::now() < until => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    // However this ends, the loop sees for itself.
+                    _ = poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], at_least(left));
+                }
                 Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => return Ok(false),
                 Err(errno) => return Err(errno.into()),
             }
         }
     }
 
-    /// Waits for the outcome until `deadline`, for ever where there is none; `None` when it has not come by then.
-    pub(crate) fn outcome(&self, deadline: Option<Instant>) -> io::Result<Option<Outcome>> {
+    /// Whether there is something to read, or an end of file, within `time`.
+    pub(crate) fn is_readable(&self, time: Duration) -> io::Result<bool> {
+        match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], at_least(time)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Nothing more is said in either direction, whoever else has the socket: what was sent can still be read, and then
+    /// the supervisor sees the end of it.
+    pub(crate) fn hang_up(&self) {
+        // ENOTCONN: the other end has hung up already.
+        _ = self.0.shutdown(Shutdown::Both);
+    }
+
+    /// Waits for the ending until `deadline`, for ever where there is none; `None` when it has not come by then.
+    pub(crate) fn ending(&self, deadline: Option<Instant>) -> io::Result<Option<Ending>> {
         loop {
-            if let Some(outcome) = self.peek()? {
-                return Ok(Some(outcome));
+            if let Some(ending) = self.peek()? {
+                return Ok(Some(ending));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
@@ -82,8 +106,8 @@ impl Control {
         }
     }
 
-    fn peek(&self) -> io::Result<Option<Outcome>> {
-        let mut bytes = [0; OUTCOME_LEN];
+    fn peek(&self) -> io::Result<Option<Ending>> {
+        let mut bytes = [0; ENDING_LEN];
         let length = loop {
             match recv(self.0.as_raw_fd(), &mut bytes, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
                 Ok(length) => break length,
@@ -96,12 +120,14 @@ impl Control {
         // The supervisor sends the frame in one piece; end of file instead of it means that there is no supervisor.
         match wire::whole(&bytes[..length]) {
             Some(json) => Ok(Some(serde_json::from_slice(json)?)),
-            None if length == 0 => Ok(Some(Outcome::new(Ended::Unknown, Cause::Lost))),
-            None => Err(io::Error::new(io::ErrorKind::InvalidData, "the supervisor's outcome is cut short")),
+            None if length == 0 => {
+                Ok(Some(Ending { outcome: Outcome::new(Ended::Unknown, Cause::Lost), unrecorded: None }))
+            }
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "the supervisor's last word is cut short")),
         }
     }
 
-    /// A descriptor of the caller's own that polls readable once the outcome, or end of file, is there.
+    /// A descriptor of the caller's own that polls readable once the ending, or end of file, is there.
     pub(crate) fn handle(&self) -> io::Result<OwnedFd> {
         self.0.as_fd().try_clone_to_owned()
     }

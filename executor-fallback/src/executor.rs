@@ -4,6 +4,7 @@
 //! by another process are found by their record.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use executor_api::record::StateDir;
 use executor_api::{Capabilities, Error, ErrorKind, Host, Plugin, Result, TaskId};
@@ -12,7 +13,7 @@ use nix::unistd::{AccessFlags, Uid, access};
 use crate::found::FoundTask;
 use crate::launch::{Leaving, check_trust};
 use crate::support;
-use crate::task::{FallbackTask, StartedTask};
+use crate::task::{FallbackTask, Ground, StartedTask};
 use crate::wire::SUPERVISOR;
 
 const NO_PLUGIN_DIR: &str = "the host does not say where the plugin lies: its supervisor is looked for there";
@@ -41,13 +42,15 @@ pub struct FallbackPlugin {
     /// Where records go; none for the default.
     state: Option<PathBuf>,
     leaving: Leaving,
+    /// None in a program that links the plugin.
+    host: Option<Arc<Host>>,
 }
 
 impl FallbackPlugin {
     /// The plugin with its supervisor at `path` and records in `state`, for programs that link it.
     #[must_use]
     pub fn with_supervisor(path: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
-        Self { supervisor: Some(path.into()), state: Some(state.into()), leaving: Leaving::default() }
+        Self { supervisor: Some(path.into()), state: Some(state.into()), leaving: Leaving::default(), host: None }
     }
 
     /// Where records go.
@@ -61,7 +64,8 @@ impl Plugin for FallbackPlugin {
 
     fn init(host: Host) -> Result<Self> {
         let supervisor = host.plugin_dir().map(|dir| dir.join(SUPERVISOR));
-        Ok(Self { supervisor, state: host.state_dir().map(Path::to_owned), leaving: Leaving::default() })
+        let state = host.state_dir().map(Path::to_owned);
+        Ok(Self { supervisor, state, leaving: Leaving::default(), host: Some(Arc::new(host)) })
     }
 
     fn probe(&self) -> Result<Capabilities> {
@@ -84,8 +88,8 @@ impl Plugin for FallbackPlugin {
         let supervisor = self.supervisor.clone().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, format!("create task {id}"), NO_PLUGIN_DIR).with_fix(GIVE_PLUGIN_DIR)
         })?;
-        let task = StartedTask::new(id.clone(), supervisor, self.state()?, self.leaving.clone());
-        Ok(FallbackTask::Started(task))
+        let (state, leaving, host) = (self.state()?, self.leaving.clone(), self.host.clone());
+        Ok(FallbackTask::Started(StartedTask::new(id.clone(), Ground { supervisor, state, leaving, host })))
     }
 
     fn open(&self, id: &TaskId) -> Result<FallbackTask> {

@@ -1,30 +1,88 @@
-//! Starts a supervisor, hands it the request, and waits for its word that the task runs.
+//! Starts a supervisor, hands it the request, and waits for its word that the task runs, or for a stop.
 //!
 //! The supervisor is spawned, never forked from the host's memory. It is a child of the host, so the host has to reap
 //! it: once the outcome is known, or with the plugin's next act ([`Leaving`]). Only that one process is ever waited for.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio as Stream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use executor_api::{Error, ErrorKind, Result, TaskId};
 use nix::unistd::Uid;
 
 use crate::control::Control;
 use crate::stdio::Stdio;
+use crate::task::Ground;
 use crate::wire::{self, Order, Reply, Request};
 
-/// Starts the task of `request` under the supervisor at `path`; on an error nothing is left.
-pub(crate) fn launch(path: &Path, id: &TaskId, request: &Request, stdio: &Stdio<'_>) -> Result<(Control, Child)> {
+/// How long a stop waits for a supervisor that has yet to read, and a stopped start for one that has yet to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a start looks whether it was stopped.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The start of a task, for whoever stops it meanwhile: a start may take as long as a dead file server does.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt(Mutex<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// The way to the supervisor, once orders can go it.
+    control: Option<Arc<Control>>,
+    stopped: Option<Instant>,
+}
+
+impl Attempt {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the task killed if it has come to that, and keeps it from being started otherwise. Waits for no start.
+    pub(crate) fn stop(&self) -> io::Result<()> {
+        let mut progress = self.progress();
+        progress.stopped.get_or_insert_with(Instant::now);
+        let control = progress.control.clone();
+        drop(progress);
+        control.map_or(Ok(()), |control| control.order(Order::Kill, PATIENCE).map(drop))
+    }
+
+    /// When it was stopped.
+    fn stopped(&self) -> Option<Instant> {
+        self.progress().stopped
+    }
+
+    /// Makes the way to the supervisor known, and sends it the stop that came first.
+    fn announce(&self, control: &Arc<Control>) -> io::Result<()> {
+        let mut progress = self.progress();
+        progress.control = Some(Arc::clone(control));
+        let stopped = progress.stopped.is_some();
+        drop(progress);
+        if stopped { control.order(Order::Kill, PATIENCE).map(drop) } else { Ok(()) }
+    }
+}
+
+/// Starts the task of `request`; on an error nothing runs, and nothing is left but a supervisor that does not answer.
+pub(crate) fn launch(
+    ground: &Ground,
+    id: &TaskId,
+    request: &Request,
+    stdio: &Stdio<'_>,
+    attempt: &Attempt,
+) -> Result<(Arc<Control>, Child)> {
     let what = || format!("start the supervisor of task {id}");
+    let stopped =
+        || Error::new(ErrorKind::Busy, format!("start task {id}"), "it was stopped while it was being started");
     let frame = wire::frame(request).map_err(|source| Error::invalid(what(), source.to_string()))?;
     let (ours, theirs) = UnixStream::pair().map_err(|source| Error::from_io(what(), &source))?;
-    let mut supervisor = spawn(path, id, theirs)?;
-    let control = Control::new(ours);
+    if attempt.stopped().is_some() {
+        return Err(stopped());
+    }
+    let mut supervisor = spawn(&ground.supervisor, id, theirs)?;
+    let control = Arc::new(Control::new(ours));
     // A supervisor that is already gone may have left the reason: the reply counts for more than the failed sending.
     let sent = control.request(&frame, stdio.numbers());
     if sent.is_err() {
@@ -32,15 +90,22 @@ pub(crate) fn launch(path: &Path, id: &TaskId, request: &Request, stdio: &Stdio<
         // still be read.
         _ = control.stream().shutdown(Shutdown::Write);
     }
-    let refusal = match reply(&control) {
-        Ok(Reply::Started) => return Ok((control, supervisor)),
-        Ok(Reply::Refused(error)) => error,
+    // Not before: an order must not come between two parts of the request.
+    let answer = attempt.announce(&control).and_then(|()| reply(&control, attempt));
+    let refusal = match answer {
+        Ok(Some(Reply::Started)) => return Ok((control, supervisor)),
+        Ok(Some(Reply::Refused(error))) => error,
+        Ok(None) => {
+            leave(&control, supervisor, &ground.leaving);
+            return Err(stopped());
+        }
+        Err(_) if attempt.stopped().is_some() => stopped(),
         Err(source) => {
             let source = sent.err().unwrap_or(source);
             Error::from_io(what(), &source).with_kind(ErrorKind::Internal)
         }
     };
-    end(control, &mut supervisor);
+    end(&control, &mut supervisor);
     Err(refusal)
 }
 
@@ -81,21 +146,38 @@ fn spawn(path: &Path, id: &TaskId, control: UnixStream) -> Result<Child> {
     })
 }
 
-fn reply(control: &Control) -> std::io::Result<Reply> {
+/// The supervisor's answer; none where it does not come soon after a stop.
+fn reply(control: &Control, attempt: &Attempt) -> io::Result<Option<Reply>> {
+    while !control.is_readable(LOOK)? {
+        if attempt.stopped().is_some_and(|at| at.elapsed() >= PATIENCE) {
+            return Ok(None);
+        }
+    }
     let mut from = control.stream();
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
-    Ok(serde_json::from_slice(&wire::body(length, &mut from)?)?)
+    Ok(Some(serde_json::from_slice(&wire::body(length, &mut from)?)?))
 }
 
 /// Makes sure that a supervisor which has refused, or no longer makes sense, is gone with whatever it runs.
-fn end(control: Control, supervisor: &mut Child) {
-    // No signal: where the host ignores SIGCHLD, the number may be another process's by now. One that has refused takes
-    // no orders, any other obeys this or sees the end of file, and all of them exit.
-    _ = control.order(Order::Kill);
-    drop(control);
+fn end(control: &Control, supervisor: &mut Child) {
+    dismiss(control);
     // ECHILD where the host ignores SIGCHLD or reaps every child itself: then nothing is left to do.
     _ = supervisor.wait();
+}
+
+/// Makes sure that a supervisor which does not answer starts nothing once it does, and waits for nothing.
+fn leave(control: &Control, supervisor: Child, leaving: &Leaving) {
+    dismiss(control);
+    leaving.add(supervisor);
+}
+
+fn dismiss(control: &Control) {
+    // No signal: where the host ignores SIGCHLD, the number may be another process's by now. One that has refused takes
+    // no orders, any other obeys this or sees the end of file, and all of them exit. Hung up and not dropped: whoever stops
+    // the task, or a process that the host forks, has the socket as well.
+    _ = control.order(Order::Kill, Duration::ZERO);
+    control.hang_up();
 }
 
 /// Supervisors that have told their outcome, or whose task object is gone, and that have yet to exit.

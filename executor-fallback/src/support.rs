@@ -10,6 +10,7 @@ const SCORE: i32 = 10;
 
 const OTHER_PLUGIN: &str = "use the plugin for this system, such as linux";
 const NO_ISOLATION: &str = "this plugin isolates nothing: the task sees the host's own";
+const OWN_USER: &str = "as long as the task, which runs as the host's own user, leaves its supervisor alone";
 const NO_GROUP: &str = "the kernel counts it in a resource group, and this plugin makes none";
 
 /// The report for a host that is or is not root, on Linux or on another Unix.
@@ -22,66 +23,137 @@ pub(crate) fn capabilities(root: bool, linux: bool) -> Capabilities {
 }
 
 fn support(feature: Feature, root: bool, linux: bool) -> Support {
+    enforced(feature, root, linux).unwrap_or_else(|| {
+        let (why, fix) = lacking(feature, root);
+        Support::none(why, fix)
+    })
+}
+
+/// What is enforced, and by what.
+fn enforced(feature: Feature, root: bool, linux: bool) -> Option<Support> {
     use Feature as F;
-    match feature {
+    Some(match feature {
         // Of the main process; what WholeTree says of the others holds here too.
-        F::WallTime if root => Support::hard(),
-        // Hard all the same: the promise of this plugin is its supervisor's, and the report says what it rests on.
-        F::WallTime => {
-            let mut support = Support::hard();
-            support.why = "as long as the task, which runs as the host's own user, leaves its supervisor alone".into();
-            support
-        }
-        F::WorkingDirectory | F::StdioFiles | F::StdioPassed | F::ExitHandle | F::Signal | F::Reopen => Support::hard(),
-        F::Rlimits | F::Nice | F::Umask => Support::hard(),
-        F::User if root => Support::hard(),
-        F::User => Support::none("only root can change the user, and this host is not root", "run the host as root"),
-        F::NoNewPrivileges if linux => Support::hard(),
-        F::NoNewPrivileges => Support::none("this system has no such switch that this plugin knows", OTHER_PLUGIN),
-        // Never hard: hard would also take a task that asks to keep some.
-        F::Capabilities if linux && root => Support::soft(
-            "the task holds none and cannot be given any; the bounding and inheritable sets stay the host's",
-        ),
-        F::Capabilities => Support::none("only a change of user takes them away, and there is none", OTHER_PLUGIN),
-        F::WholeTree if linux => {
-            Support::soft("every descendant is found and killed, unless the supervisor itself is killed first")
-        }
-        F::WholeTree => Support::soft("processes are killed by group: one that makes a session of its own gets away"),
-        F::Memory => Support::none(format!("{NO_GROUP}; RLIMIT_AS counts per process"), OTHER_PLUGIN),
-        F::Pids => Support::none(format!("{NO_GROUP}; RLIMIT_NPROC counts per user"), OTHER_PLUGIN),
-        F::MemorySoft | F::Swap | F::CpuShares | F::CpuQuota | F::Cpuset | F::IoWeight | F::IoRate | F::Stats => {
-            Support::none(NO_GROUP, OTHER_PLUGIN)
-        }
-        F::Disk => Support::none("the task writes to the host's own files", OTHER_PLUGIN),
-        F::CpuTime => Support::soft("RLIMIT_CPU counts whole seconds, and each process by itself"),
-        F::OomScoreAdj if linux => Support::hard(),
-        F::OomScoreAdj => Support::none("this system has no such score that this plugin knows", ""),
+        F::WallTime | F::Grace => resting(root).by("timer of the supervisor"),
+        F::DieWithHost if linux => resting(root).by("pidfd_open(2), getppid(2)"),
+        F::DieWithHost => resting(root).by("getppid(2)"),
+        F::StopSignal | F::Signal => Support::hard().by("kill(2)"),
+        F::WorkingDirectory => Support::hard().by("chdir(2)"),
+        F::StdioFiles => Support::hard().by("open(2) by the host"),
+        F::StdioPassed => Support::hard().by("SCM_RIGHTS"),
+        F::ExitHandle => Support::hard().by("socket to the supervisor"),
+        F::Reopen => Support::hard().by("record and flock(2)"),
+        F::Rlimits => Support::hard().by("setrlimit(2)"),
+        F::Nice => Support::hard().by("setpriority(2)"),
+        F::Umask => Support::hard().by("umask(2)"),
+        F::User if root => Support::hard().by("setuid(2) and setgroups(2)"),
+        F::NoNewPrivileges if linux => Support::hard().by("prctl(PR_SET_NO_NEW_PRIVS)"),
+        F::OomScoreAdj if linux => Support::hard().by("/proc/self/oom_score_adj"),
         // Hard all the same: the interface says that this is all a task directory is here.
         F::TaskDir => {
-            let mut support = Support::hard();
-            support.why = "by the working directory and the environment: it does not become the task's root".into();
-            support
+            let why = "by the working directory and the environment: it does not become the task's root";
+            hard_though(why).by("chdir(2), environment")
         }
-        F::Update | F::Pause | F::Exec => Support::none("this plugin does not do it", OTHER_PLUGIN),
+        // Never hard: hard would also take a task that asks to keep some.
+        F::Capabilities if linux && root => {
+            let why = "the task holds none and cannot be given any; the bounding and inheritable sets stay the host's";
+            Support::soft(why).by("setuid(2)")
+        }
+        F::WholeTree if linux => {
+            let why = "every descendant is found and killed, unless the supervisor itself is killed first";
+            Support::soft(why).by("PR_SET_CHILD_SUBREAPER")
+        }
+        F::WholeTree => {
+            let why = "processes are killed by group: one that makes a session of its own gets away";
+            Support::soft(why).by("kill(2) of the group")
+        }
+        F::CpuTime => Support::soft("RLIMIT_CPU counts whole seconds, and each process by itself").by("RLIMIT_CPU"),
+        _ => return None,
+    })
+}
+
+/// Why a feature is not enforced, and what helps.
+fn lacking(feature: Feature, root: bool) -> (&'static str, &'static str) {
+    use Feature as F;
+    match feature {
+        F::User if !root => ("only root can change the user, and this host is not root", "run the host as root"),
+        F::NoNewPrivileges => ("this system has no such switch that this plugin knows", OTHER_PLUGIN),
+        F::Capabilities => ("only a change of user takes them away, and there is none", OTHER_PLUGIN),
+        F::Memory => (
+            "the kernel counts it in a resource group, and this plugin makes none; RLIMIT_AS counts per process",
+            OTHER_PLUGIN,
+        ),
+        F::Pids => (
+            "the kernel counts them in a resource group, and this plugin makes none; RLIMIT_NPROC counts per user",
+            OTHER_PLUGIN,
+        ),
+        F::MemorySoft | F::Swap | F::CpuShares | F::CpuQuota | F::Cpuset | F::IoWeight | F::IoRate | F::Stats => {
+            (NO_GROUP, OTHER_PLUGIN)
+        }
+        F::CgroupParent => ("this plugin makes no resource group for the task", OTHER_PLUGIN),
+        F::Disk => ("the task writes to the host's own files", OTHER_PLUGIN),
+        F::OomScoreAdj => ("this system has no such score that this plugin knows", ""),
+        F::Update | F::Pause | F::Exec => ("this plugin does not do it", OTHER_PLUGIN),
         // The rest is isolation, and so is what later versions add until it is written here.
-        _ => Support::none(NO_ISOLATION, OTHER_PLUGIN),
+        _ => (NO_ISOLATION, OTHER_PLUGIN),
     }
+}
+
+/// What the supervisor does against the task. Hard all the same where the task is of its user: the promise of this plugin
+/// is its supervisor's, and the report says what it rests on.
+fn resting(root: bool) -> Support {
+    if root { Support::hard() } else { hard_though(OWN_USER) }
+}
+
+fn hard_though(why: &str) -> Support {
+    let mut support = Support::hard();
+    support.why = why.to_owned();
+    support
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use executor_api::units::Signal;
     use executor_api::{Demands, ErrorKind, Resources, TaskSpec, support::Level};
 
     use super::*;
 
-    #[test]
-    fn whatever_is_not_enforced_says_why() {
+    /// What is said of every feature, on every kind of host.
+    fn each(check: impl Fn(&str, Support)) {
         for (root, linux) in [(true, true), (true, false), (false, true), (false, false)] {
             let capabilities = capabilities(root, linux);
-            for feature in Feature::ALL {
-                let support = capabilities.support(*feature);
-                assert!(support.level == Level::Hard || !support.why.is_empty(), "{}", feature.name());
+            Feature::ALL.iter().for_each(|feature| check(feature.name(), capabilities.support(*feature)));
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_enforced_says_why() {
+        each(|name, support| assert!(support.level == Level::Hard || !support.why.is_empty(), "{name}"));
+    }
+
+    #[test]
+    fn whatever_is_enforced_says_by_what_in_words_for_a_column() {
+        each(|name, support| {
+            assert_eq!(support.level == Level::None, support.by.is_empty(), "{name}");
+            assert!(support.by.len() <= 28, "{name}: {}", support.by);
+        });
+    }
+
+    #[test]
+    fn a_task_can_ask_for_its_end_in_every_way_and_for_no_group() {
+        let mut spec = TaskSpec::new("true");
+        (spec.stop_signal, spec.grace, spec.die_with_host) = (Some(Signal::INT), Some(Duration::ZERO), true);
+        let mut resources = Resources::default();
+        resources.cgroup_parent = Some("/a".into());
+        for (root, linux) in [(true, true), (false, false)] {
+            let applied = capabilities(root, linux).admit(&spec.demands()).expect("all is hard");
+            for name in ["stop_signal", "grace", "die_with_host"] {
+                assert!(applied.enforced.iter().any(|enforced| enforced == name), "{name}");
             }
+            let refusal = capabilities(root, linux).admit(&resources.demands()).expect_err("there is none");
+            assert!(refusal.to_string().contains("cgroup_parent"), "{refusal}");
         }
     }
 

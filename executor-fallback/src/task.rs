@@ -1,30 +1,31 @@
 //! One task, as its host holds it: the way to its supervisor, and what is known of its end.
 //!
 //! There are no threads, no locks held while waiting and nothing to clean up: dropping the object closes the socket, and
-//! the task lives on under its supervisor.
+//! the task lives on under its supervisor. A stop finds the way to the supervisor while a start still waits for its answer.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Child;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use executor_api::units::Signal;
 use executor_api::{
-    Applied, Error, ErrorKind, Executor, Outcome, Resources, Result, StdioFds, TaskDir, TaskId, TaskSpec, Usage,
+    Applied, Error, ErrorKind, Executor, Host, LogLevel, Outcome, Resources, Result, StdioFds, TaskDir, TaskId,
+    TaskSpec, Usage,
 };
 use nix::errno::Errno;
 use nix::unistd::Uid;
 
 use crate::control::Control;
 use crate::found::FoundTask;
-use crate::launch::{Leaving, launch};
+use crate::launch::{Attempt, Leaving, launch};
 use crate::stdio::Stdio;
 use crate::support;
 use crate::task_dir;
-use crate::wire::{Order, Request, VERSION};
+use crate::wire::{Ending, Order, Request, VERSION};
 
 /// A task of the [`FallbackPlugin`](crate::FallbackPlugin).
 #[derive(Debug)]
@@ -91,15 +92,23 @@ impl Executor for FallbackTask {
     }
 }
 
+/// What the tasks of a plugin have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) supervisor: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) leaving: Leaving,
+    /// None in a program that links the plugin.
+    pub(crate) host: Option<Arc<Host>>,
+}
+
 /// A task made by this process.
 #[derive(Debug)]
 pub(crate) struct StartedTask {
     id: TaskId,
-    supervisor: PathBuf,
-    state: PathBuf,
-    leaving: Leaving,
-    /// Held while a start is under way.
+    ground: Ground,
     fresh: Mutex<Fresh>,
+    attempt: Attempt,
     running: OnceLock<Running>,
 }
 
@@ -115,15 +124,15 @@ struct Fresh {
 #[derive(Debug)]
 struct Running {
     command: Vec<OsString>,
-    control: Control,
+    control: Arc<Control>,
     /// None once the duty to reap it has gone to [`Leaving`].
     supervisor: Mutex<Option<Child>>,
     ended: OnceLock<Outcome>,
 }
 
 impl StartedTask {
-    pub(crate) fn new(id: TaskId, supervisor: PathBuf, state: PathBuf, leaving: Leaving) -> Self {
-        Self { id, supervisor, state, leaving, fresh: Mutex::default(), running: OnceLock::new() }
+    pub(crate) fn new(id: TaskId, ground: Ground) -> Self {
+        Self { id, ground, fresh: Mutex::default(), attempt: Attempt::default(), running: OnceLock::new() }
     }
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
@@ -137,31 +146,44 @@ impl StartedTask {
 
     /// The outcome, if it comes before `deadline`. The first who sees it passes the supervisor on.
     fn outcome(&self, running: &Running, deadline: Option<Instant>) -> Result<Option<Outcome>> {
-        self.leaving.sweep();
+        self.ground.leaving.sweep();
         if let Some(outcome) = running.ended.get() {
             return Ok(Some(*outcome));
         }
-        let seen = running.control.outcome(deadline).map_err(|source| self.failed("wait for", &source))?;
-        let Some(outcome) = seen else { return Ok(None) };
+        let seen = running.control.ending(deadline).map_err(|source| self.failed("wait for", &source))?;
+        let Some(ending) = seen else { return Ok(None) };
         self.release(running);
-        Ok(Some(*running.ended.get_or_init(|| outcome)))
+        if running.ended.set(ending.outcome).is_ok() {
+            self.log(&ending);
+        }
+        Ok(Some(ending.outcome))
+    }
+
+    /// Tells the host's log, once, what no outcome says.
+    fn log(&self, ending: &Ending) {
+        if let (Some(errno), Some(host)) = (ending.unrecorded, &self.ground.host) {
+            let (id, outcome, reason) = (&self.id, ending.outcome, Errno::from_raw(errno).desc());
+            let end = format!("record the end of task {id}, which {outcome}: {reason}");
+            // An error is a panic of the host's own log, which the glue remembers for the host.
+            _ = host.log(LogLevel::Warn, &format!("{end}; whoever has only the record is told that it is lost"));
+        }
     }
 
     fn release(&self, running: &Running) {
         let supervisor = running.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
-        supervisor.into_iter().for_each(|supervisor| self.leaving.add(supervisor));
+        supervisor.into_iter().for_each(|supervisor| self.ground.leaving.add(supervisor));
     }
 
     fn order(&self, running: &Running, act: &str, order: Order) -> Result<bool> {
-        running.control.order(order).map_err(|source| self.failed(act, &source))
+        running.control.order(order, Duration::ZERO).map_err(|source| self.failed(act, &source))
     }
 
     fn request(&self, spec: TaskSpec, resources: Resources) -> Result<Request> {
         let capabilities = support::capabilities(Uid::effective().is_root(), cfg!(target_os = "linux"));
         let mut applied = capabilities.admit(&resources.demands())?;
         applied.extend(capabilities.admit(&spec.demands())?);
-        let (id, state) = (self.id.clone(), self.state.clone());
-        Ok(Request { version: VERSION.to_owned(), spec, resources, applied, id, state })
+        let (id, state, host) = (self.id.clone(), self.ground.state.clone(), std::process::id());
+        Ok(Request { version: VERSION.to_owned(), spec, resources, applied, id, state, host })
     }
 
     fn failed(&self, act: &str, source: &io::Error) -> Error {
@@ -182,20 +204,23 @@ impl Executor for StartedTask {
     }
 
     fn start(&self, spec: &TaskSpec, fds: StdioFds<'_>) -> Result<()> {
-        let mut fresh = self.fresh();
-        if std::mem::replace(&mut fresh.spent, true) {
-            let why = "it was started or stopped before; make another task";
-            return Err(Error::new(ErrorKind::Busy, format!("start task {}", self.id), why));
-        }
-        self.leaving.sweep();
+        let (resources, directory) = {
+            let mut fresh = self.fresh();
+            if std::mem::replace(&mut fresh.spent, true) {
+                let why = "it was started or stopped before; make another task";
+                return Err(Error::new(ErrorKind::Busy, format!("start task {}", self.id), why));
+            }
+            (fresh.resources.clone(), fresh.directory.clone())
+        };
+        self.ground.leaving.sweep();
         let stdio = Stdio::open(spec, fds)?;
-        let spec = match &fresh.directory {
+        let spec = match &directory {
             Some(dir) => task_dir::inside(spec.clone(), dir),
             None => spec.clone(),
         };
         let command = spec.command_line();
-        let request = self.request(spec, fresh.resources.clone())?;
-        let (control, supervisor) = launch(&self.supervisor, &self.id, &request, &stdio)?;
+        let request = self.request(spec, resources)?;
+        let (control, supervisor) = launch(&self.ground, &self.id, &request, &stdio, &self.attempt)?;
         let running = Running { command, control, supervisor: Mutex::new(Some(supervisor)), ended: OnceLock::new() };
         self.running.set(running).map_err(|_| {
             Error::new(ErrorKind::Internal, format!("start task {}", self.id), "it runs already, though it was fresh")
@@ -220,15 +245,8 @@ impl Executor for StartedTask {
     }
 
     fn force_stop(&self) -> Result<()> {
-        let mut fresh = self.fresh();
-        // Looked up under the lock: a start that was under way is over, and has set it or has failed.
-        match self.running.get() {
-            Some(running) => {
-                self.order(running, "kill", Order::Kill)?;
-            }
-            None => fresh.spent = true,
-        }
-        Ok(())
+        self.fresh().spent = true;
+        self.attempt.stop().map_err(|source| self.failed("kill", &source))
     }
 
     fn command(&self) -> Result<Vec<OsString>> {

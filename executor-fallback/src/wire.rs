@@ -1,10 +1,10 @@
 //! What host and supervisor say to each other, over one stream socket that is the supervisor's standard input.
 //!
 //! Host to supervisor: one frame with a [`Request`], beside it the descriptors of the three standard streams
-//! (`SCM_RIGHTS`, with the frame's first bytes); then [`Order`]s, which get no answer. Supervisor to host: one frame with
-//! a [`Reply`]; after [`Reply::Started`] one frame with the [`Outcome`](executor_api::Outcome), and then nothing: so the
-//! socket is readable for good once the task has ended, and the outcome can be peeked at by any number of threads. End
-//! of file without an outcome means that the supervisor was killed.
+//! (`SCM_RIGHTS`, with the frame's first bytes); then [`Order`]s, which get no answer and are obeyed while the task is
+//! being started as well. Supervisor to host: one frame with a [`Reply`]; after [`Reply::Started`] one frame with the
+//! [`Ending`], and then nothing: so the socket is readable for good once the task has ended, and the ending can be peeked
+//! at by any number of threads. End of file without an ending means that the supervisor was killed.
 //!
 //! A frame is its length (four bytes, big-endian) and that much JSON; an order has nine bytes and no length.
 
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use executor_api::units::Signal;
-use executor_api::{Applied, Error, Resources, TaskId, TaskSpec};
+use executor_api::{Applied, Error, Outcome, Resources, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 /// The supervisor's file name; it lies beside the plugin.
@@ -40,6 +40,8 @@ pub struct Request {
     pub id: TaskId,
     /// The state directory.
     pub state: PathBuf,
+    /// The host's process id: its supervisor is its child.
+    pub host: u32,
 }
 
 /// The supervisor's answer to a request.
@@ -51,12 +53,22 @@ pub enum Reply {
     Refused(Error),
 }
 
-/// What the host wants to be done with the running task.
+/// The supervisor's last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// How the task ended.
+    pub outcome: Outcome,
+    /// The errno that kept the end from being recorded: whoever finds the task by its record is told that it is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<i32>,
+}
+
+/// What the host wants to be done with the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Send this signal to the main process.
     Signal(Signal),
-    /// Ask the task to end, and kill it after this grace (whole milliseconds, rounded up; zero kills at once).
+    /// Ask the task to end, by its stop signal, and kill it after this grace (whole milliseconds, rounded up; zero kills at once).
     Stop(Duration),
     /// Kill the whole tree.
     Kill,

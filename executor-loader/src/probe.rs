@@ -185,3 +185,61 @@ fn words(ended: Option<ExitStatus>) -> String {
         _ => "the process ended, nobody saw how".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{ChildStdin, ChildStdout};
+
+    use super::*;
+
+    /// A probe that has ended and is not reaped.
+    struct Ended {
+        probing: Probing,
+        /// To and from a process in its group that repeats what it is told.
+        words: ChildStdin,
+        echo: BufReader<ChildStdout>,
+    }
+
+    fn ended() -> Ended {
+        let mut leader = Command::new("/bin/sh");
+        leader.args(["-c", "exec 3<&0; cat <&3 & exit 0"]).process_group(0);
+        let mut child = leader.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+        let (words, echo) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        waitid(id(&child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it ends");
+        Ended { probing: Probing { child, ended: None }, words, echo: BufReader::new(echo) }
+    }
+
+    fn id(child: &Child) -> Id<'static> {
+        Id::Pid(Pid::from_raw(child.id().cast_signed()))
+    }
+
+    /// The next line of the other process; empty where it is gone.
+    fn line(echo: &mut BufReader<ChildStdout>) -> String {
+        let mut fds = [PollFd::new(echo.get_ref().as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, PollTimeout::from(30_000_u16)), Ok(1), "neither a word nor its end");
+        let mut line = String::new();
+        echo.read_line(&mut line).expect("text");
+        line
+    }
+
+    #[test]
+    fn what_a_probe_leaves_behind_in_its_group_is_killed() {
+        let Ended { mut probing, words, mut echo } = ended();
+        assert_eq!(probing.end().and_then(|status| status.code()), Some(0));
+        assert_eq!(line(&mut echo), "", "it is gone");
+        drop(words);
+    }
+
+    /// The number of a probe that somebody else has reaped may be a stranger's by now: here it is that of a group which has
+    /// lost its leader.
+    #[test]
+    fn the_group_of_a_probe_that_somebody_else_has_reaped_is_not_signalled() {
+        let Ended { mut probing, mut words, mut echo } = ended();
+        waitid(id(&probing.child), WaitPidFlag::WEXITED).expect("it is reaped");
+        assert_eq!(probing.end(), None, "nobody can say how it ended");
+        drop(probing);
+        words.write_all(b"alive\n").expect("it reads");
+        assert_eq!(line(&mut echo), "alive\n");
+    }
+}

@@ -10,6 +10,7 @@ mod reopen;
 mod stdio;
 mod stop;
 mod subject;
+mod wishes;
 
 use std::process::ExitCode;
 
@@ -22,8 +23,12 @@ fn main() -> ExitCode {
         Ok(found) => found,
         Err(missing) => return libtest_mimic::run(&arguments, vec![missing]).exit_code(),
     };
-    let cases: Vec<&Case> =
-        [border::CASES, launch::CASES, stop::CASES, stdio::CASES, reopen::CASES].into_iter().flatten().collect();
+    if let Some(name) = std::env::var_os(wishes::ROLE) {
+        let subject = subjects.iter().find(|subject| name == subject.name.as_str());
+        wishes::play(subject.expect("the plugin of the case"));
+    }
+    let cases = [border::CASES, launch::CASES, stop::CASES, wishes::CASES, stdio::CASES, reopen::CASES];
+    let cases: Vec<&Case> = cases.into_iter().flatten().collect();
     trials.extend(subjects.iter().flat_map(|subject| cases.iter().map(|case| subject.trial(case))));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,13 +1,13 @@
 //! A task ends when it is told to, all of it, and says why it ended.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, PipeReader};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use executor_api::units::Signal;
 use executor_api::{Cause, Ended, ErrorKind, Feature};
-use executor_loader::Stdio;
 use executor_loader::executor_api;
+use executor_loader::{Command, Stdio};
 use libtest_mimic::Failed;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
@@ -38,6 +38,21 @@ pub(crate) fn ready(subject: &Subject, script: &str) -> Result<(Running, String)
     let mut line = String::new();
     BufReader::new(running.0.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
     Ok((running, line.trim_end().to_owned()))
+}
+
+/// Starts `script` with what `change` asks for, and waits until it has printed its first line; the rest is to be read.
+pub(crate) fn ready_as(
+    subject: &Subject,
+    script: &str,
+    change: impl FnOnce(&mut Command),
+) -> Result<(Running, BufReader<PipeReader>), Failed> {
+    let mut command = subject.shell(script);
+    command.stdout(Stdio::piped());
+    change(&mut command);
+    let mut running = subject.start(command)?;
+    let mut output = BufReader::new(running.0.stdout.take().ok_or("no pipe")?);
+    output.read_line(&mut String::new())?;
+    Ok((running, output))
 }
 
 fn running(subject: &Subject) -> Result<(), Failed> {
@@ -94,7 +109,7 @@ fn children(subject: &Subject) -> Result<(), Failed> {
 }
 
 /// Waits until a process is gone, or is a zombie that somebody else has yet to reap.
-fn gone(pid: Pid) -> Result<(), Failed> {
+pub(crate) fn gone(pid: Pid) -> Result<(), Failed> {
     let until = Instant::now() + LONG;
     while Instant::now() < until {
         if nix::sys::signal::kill(pid, None).is_err() || zombie(pid) {

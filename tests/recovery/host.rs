@@ -36,11 +36,13 @@ pub(crate) fn play() -> ExitCode {
         let line = line.expect("a line");
         let (order, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match order {
-            "start" => {
+            "start" | "bound" => {
                 let (which, script) = rest.split_once(' ').expect("a task and a script");
                 let absent = std::fs::metadata(BEGIN).is_err();
                 assert!(absent, "{BEGIN} is only a mark");
-                match place.shell(which, script).start(&place.loader) {
+                let mut command = place.shell(which, script);
+                command.spec_mut().die_with_host = order == "bound";
+                match command.start(&place.loader) {
                     Ok(task) => {
                         say(&format!("started {}", task.id()));
                         tasks.push(task);
@@ -54,6 +56,8 @@ pub(crate) fn play() -> ExitCode {
             "wait" => say(&waited(&place, &rest.parse().expect("an id"))),
             "cycles" => crate::cycles::cycles(&place, rest.parse().expect("a number")),
             "crowd" => crate::cycles::crowd(&place, rest.parse().expect("a number")),
+            "orders" => crate::odd::give_orders(&place, &rest.parse().expect("an id")),
+            "foreign" => crate::odd::among_strangers(&place, rest.parse().expect("a number")),
             "hold" => hold(Path::new(rest)),
             _ => panic!("no order: {line}"),
         }

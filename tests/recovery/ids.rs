@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use executor_api::record::Collected;
 use executor_api::{Cause, Ended, ErrorKind, units::Signal};
 use executor_loader::executor_api;
 use executor_tests::{Need, say, trial};
@@ -33,7 +34,7 @@ fn taken() -> Result<(), Failed> {
     let error = refused("while it runs", again()?, ErrorKind::Exists)?;
     truth(error.fix().is_some(), || format!("no fix: {error}"))?;
     refused("collect", place.state.collect(&place.id("one")), ErrorKind::Busy)?;
-    same("collect_all", place.state.collect_all()?.len(), 0)?;
+    same("collect_all", place.state.collect_all()?, Collected::default())?;
     same("it runs", task.try_wait()?, None)?;
     task.kill()?;
     ended(&task.wait()?, Ended::Signalled(Signal::KILL), Cause::Stopped)?;
@@ -94,8 +95,9 @@ fn stuck() -> Result<(), Failed> {
     let named = error.to_string().contains(&format!("process {}", holder.pid()));
     truth(named, || format!("process {} is not named: {error}", holder.pid()))?;
     truth(took < Duration::from_secs(7), || format!("it took {took:?}"))?;
-    let left = place.state.collect_all()?;
-    truth(matches!(&left[..], [(id, _)] if *id == place.id("one")), || format!("left: {left:?}"))?;
+    let collected = place.state.collect_all()?;
+    let [(what, _)] = &collected.left[..] else { return Err(format!("{collected:?}").into()) };
+    same("what is left", what.as_str(), place.id("one").to_string().as_str())?;
     holder.kill()?;
     place.clean()?;
     say(&format!("8. a stuck collector is named after {took:?}"));

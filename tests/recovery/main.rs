@@ -13,6 +13,7 @@ mod host;
 mod ids;
 mod inject;
 mod kill;
+mod odd;
 mod place;
 mod processes;
 mod stop;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         damage::trials(),
         inject::trials(),
         kill::trials(),
+        odd::trials(),
         cycles::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();

@@ -1,6 +1,7 @@
 //! The processes of this machine, as far as a trial has to look at them.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
 
@@ -21,6 +22,19 @@ pub(crate) fn zombies() -> Vec<i32> {
     let own = std::process::id().to_string();
     let ours = |pid: &i32| matches!(&*stat(*pid), [state, parent, ..] if state == "Z" && *parent == own);
     all().filter(ours).collect()
+}
+
+/// The processes whose parent is `parent`, as /proc has them.
+pub(crate) fn children(parent: i32) -> Vec<i32> {
+    let parent = parent.to_string();
+    all().filter(|pid| matches!(&*stat(*pid), [_, found, ..] if *found == parent)).collect()
+}
+
+/// Whether a program runs and ends well.
+pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Whether the process is there and no zombie.

@@ -76,12 +76,17 @@ pub fn init<P: Plugin>(host: AbiHostBox, settings: RStr<'_>) -> AbiResult<AbiPlu
     guard("init", || {
         let log = HostLog::new(host);
         forward_panics(log.clone());
-        let settings: HostSettings = read("host settings", settings)?;
-        let capabilities = settings.probed.clone().map(|known| OnceLock::from(Arc::new(known))).unwrap_or_default();
-        let plugin = P::init(Host::new(settings, log.clone()))?;
-        let bridge = Bridge { plugin: ManuallyDrop::new(plugin), capabilities, log, poison: Poison::default() };
-        Ok(AbiPlugin_TO::from_value(bridge, TD_Opaque))
+        object::<P>(log, settings)
     })
+}
+
+/// The plugin behind the border.
+pub(super) fn object<P: Plugin>(log: HostLog, settings: RStr<'_>) -> Result<AbiPluginBox> {
+    let settings: HostSettings = read("host settings", settings)?;
+    let capabilities = settings.probed.clone().map(|known| OnceLock::from(Arc::new(known))).unwrap_or_default();
+    let plugin = P::init(Host::new(settings, log.clone()))?;
+    let bridge = Bridge { plugin: ManuallyDrop::new(plugin), capabilities, log, poison: Poison::default() };
+    Ok(AbiPlugin_TO::from_value(bridge, TD_Opaque))
 }
 
 /// A cdylib has a panic hook of its own: without this one it would print to the host's standard error.

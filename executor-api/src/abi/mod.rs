@@ -15,6 +15,8 @@ mod object;
 mod phase;
 mod poison;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use abi_stable::library::{LibHeader, RootModuleResult};

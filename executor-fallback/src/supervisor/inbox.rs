@@ -59,7 +59,7 @@ fn beginning(control: &UnixStream) -> io::Result<([u8; 4], Vec<OwnedFd>)> {
     Ok((length, fds))
 }
 
-/// A way from outside to the running task; closed for good when nothing more can come.
+/// A way from outside to the task; closed for good when nothing more can come.
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
     open: bool,
@@ -78,11 +78,6 @@ pub(crate) enum From {
 impl Inbox {
     pub(crate) fn new(from: From) -> Self {
         Self { bytes: Vec::new(), open: true, from }
-    }
-
-    /// Closes it: nothing that comes is listened to.
-    pub(crate) fn close(&mut self) {
-        self.open = false;
     }
 
     /// Whether anything may still come.

@@ -2,19 +2,26 @@
 //!
 //! The child's report comes on a pipe that closes with execve: one byte when all is ready for it, and nothing more means
 //! that the program runs. A child that was killed on the way has not sent that byte. On an error the child is reaped
-//! before the host hears of it.
+//! before the host hears of it, unless it hangs where no signal reaches it.
+//!
+//! A start may take as long as a dead file server does, so orders are obeyed and the time is kept meanwhile. A host that
+//! hangs up before it was told that its task runs gets none.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant, SystemTime};
 
 use executor_api::record::{Live, Record, StateDir};
 use executor_api::spec::DEFAULT_PATH;
-use executor_api::{Error, ErrorKind, Result, TaskSpec};
-use executor_fallback::wire::Request;
+use executor_api::units::Signal;
+use executor_api::{Cause, Ended, Error, ErrorKind, Outcome, Result, TaskSpec, Usage};
+use executor_fallback::wire::{Order, Request};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpid};
@@ -22,16 +29,27 @@ use signal_hook::low_level::pipe;
 
 use crate::child::{self, Plan};
 use crate::failure::Failure;
+use crate::host::Host;
 use crate::identity::{self, Caller, Database, Owner};
-use crate::inbox;
+use crate::outside::Outside;
 use crate::priority::Priority;
 use crate::rlimit::{self, Limit};
 use crate::sys::{self, Words};
+use crate::times::Times;
+use crate::{inbox, tree};
 
-/// A task whose program has been executed, and its record.
-pub(crate) struct Task {
+const ACT: &str = "start the task's main process";
+
+/// How long a child that was killed on its way may take to be gone: one that hangs in the kernel holds nobody up.
+const QUICK: Duration = Duration::from_millis(100);
+
+/// A task whose program has been executed, and what reaches it from outside.
+pub(crate) struct Task<'a> {
     pub(crate) running: Running,
-    pub(crate) live: Live,
+    pub(crate) outside: Outside<'a>,
+    pub(crate) times: Times,
+    /// Signals that came before there was a program to take them.
+    pub(crate) early: Vec<Signal>,
 }
 
 /// A program that has been executed.
@@ -41,26 +59,27 @@ pub(crate) struct Running {
     /// Readable when a child has ended.
     pub(crate) children: UnixStream,
     pub(crate) started: SystemTime,
-    /// When its wall-clock limit is reached.
-    pub(crate) limit: Option<Instant>,
+    /// What asks it to end.
+    pub(crate) stop_signal: Signal,
 }
 
 /// Reads a request from `control` and starts its task.
-pub(crate) fn launch(control: &UnixStream) -> Result<Task> {
+pub(crate) fn launch(control: &UnixStream) -> Result<Task<'_>> {
     let (request, stdio) = inbox::request(control)?;
     let spec = &request.spec;
+    let host = spec.die_with_host.then(|| Host::parent(request.host)).transpose()?;
     let owner = identity::owner(&spec.identity, &Caller::current(), &Database)?;
     let mut plan = Plan::new(stdio, owner.clone(), getpid());
     fill(&mut plan, spec)?;
     let limits = rlimit::limits(&request.resources)?;
     plan.limits.clone_from(&limits);
-    let live = record(&request)?;
-    match start(plan, &request, owner.as_ref(), &limits) {
-        Ok(running) => Ok(Task { running, live }),
-        Err(error) => {
-            live.discard();
-            Err(error)
-        }
+    let outside = Outside::new(control, record(&request)?, host);
+    // The limit counts from here, so that it is never longer than asked for.
+    let times = Times::new(Instant::now(), request.resources.wall_time, spec.grace);
+    let mut start = Start { outside, times, early: Vec::new() };
+    match start.run(plan, &request, owner.as_ref(), &limits) {
+        Ok(running) => Ok(Task { running, outside: start.outside, times: start.times, early: start.early }),
+        Err(error) => Err(start.take_back(error)),
     }
 }
 
@@ -75,29 +94,116 @@ fn record(request: &Request) -> Result<Live> {
     StateDir::open(&request.state)?.create(&request.id)?.commit(&record)
 }
 
-/// Forks the main process and waits until it has executed the program.
-fn start(plan: Plan, request: &Request, owner: Option<&Owner>, limits: &[Limit]) -> Result<Running> {
-    let begin = |source: io::Error| Error::from_io("start the task's main process", &source);
-    // Before the fork, or an end of the child could be missed.
-    let children = watch_children().map_err(begin)?;
-    let (mut report, pen) = io::pipe().map_err(begin)?;
-    // The limit counts from here, so that it is never longer than asked for. One that the clock cannot express never comes.
-    let (started, now) = (SystemTime::now(), Instant::now());
-    let limit = request.resources.wall_time.and_then(|limit| now.checked_add(limit));
-    // The child's copy of the pen closes with execve; this process's own is dropped with the closure.
-    let main = sys::fork_into(move || child::run(plan, pen)).map_err(begin)?;
-    let mut bytes = Vec::new();
-    let read = report.read_to_end(&mut bytes);
-    if read.is_ok() && bytes == [child::READY] {
-        return Ok(Running { main, children, started, limit });
-    }
-    let bytes = bytes.strip_prefix(&[child::READY]).unwrap_or(&bytes);
-    sys::kill(main.as_raw(), libc::SIGKILL).and_then(|()| sys::reap(main)).map_err(begin)?;
-    let unread =
-        || Error::new(ErrorKind::Internal, "start the task's main process", "it ended before the program was executed");
-    Err(Failure::from_bytes(bytes).map_or_else(unread, |failure| failure.explain(&request.spec, owner, limits)))
+/// A task on its way from its record to its program.
+struct Start<'a> {
+    outside: Outside<'a>,
+    times: Times,
+    early: Vec<Signal>,
 }
 
+impl Start<'_> {
+    /// Forks the main process and waits until it has executed the program.
+    fn run(&mut self, plan: Plan, request: &Request, owner: Option<&Owner>, limits: &[Limit]) -> Result<Running> {
+        let begin = |source: io::Error| Error::from_io(ACT, &source);
+        // Before the fork, or an end of the child could be missed.
+        let children = watch_children().map_err(begin)?;
+        let (mut report, pen) = io::pipe().map_err(begin)?;
+        // This end's flag alone: the child's own writes still wait.
+        fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| begin(errno.into()))?;
+        if self.is_over() {
+            return Err(self.cut_short(None));
+        }
+        let started = SystemTime::now();
+        // The child's copy of the pen closes with execve; this process's own is dropped with the closure.
+        let main = sys::fork_into(move || child::run(plan, pen)).map_err(begin)?;
+        let bytes = match self.hear(&mut report) {
+            Ok(Some(bytes)) if bytes == [child::READY] => {
+                let stop_signal = request.spec.stop_signal.unwrap_or(Signal::TERM);
+                return Ok(Running { main, children, started, stop_signal });
+            }
+            Ok(None) => return Err(self.cut_short(end(main, &children))),
+            heard => heard,
+        };
+        sys::kill(main.as_raw(), libc::SIGKILL).and_then(|()| sys::reap(main)).map_err(begin)?;
+        let bytes = bytes.map_err(begin)?.unwrap_or_default();
+        let bytes = bytes.strip_prefix(&[child::READY]).unwrap_or(&bytes);
+        let unread = || Error::new(ErrorKind::Internal, ACT, "it ended before the program was executed");
+        Err(Failure::from_bytes(bytes).map_or_else(unread, |failure| failure.explain(&request.spec, owner, limits)))
+    }
+
+    /// The child's whole report; none once the task is to be killed and the report is not complete.
+    fn hear(&mut self, report: &mut PipeReader) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        loop {
+            // What was read before this is kept in `bytes`.
+            match report.read_to_end(&mut bytes) {
+                Ok(_) => return Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                Err(error) => return Err(error),
+            }
+            if self.is_over() {
+                return Ok(None);
+            }
+            self.outside.doze(report.as_fd(), self.times.next());
+        }
+    }
+
+    /// Takes the orders that have come, and says whether the task is to be killed.
+    fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        for order in self.outside.orders() {
+            match order {
+                Order::Signal(signal) => self.early.push(signal),
+                Order::Stop(grace) => self.times.stop(now, grace),
+                Order::Kill => self.times.stop(now, Duration::ZERO),
+            }
+        }
+        if !self.outside.host_holds_on() {
+            // Nobody has been told that the task runs, and nobody can be any more: it does not.
+            self.times.stop(now, Duration::ZERO);
+        }
+        self.times.kills(now)
+    }
+
+    /// The refusal of a start that came to its end before its program, with `status` where that was seen. Whoever has
+    /// found the task already is told so by the record.
+    fn cut_short(&mut self, status: Option<ExitStatus>) -> Error {
+        let cause = self.times.cause();
+        let outcome = status.map(|status| Outcome::from_status(status, cause));
+        let outcome = outcome.unwrap_or_else(|| Outcome::new(Ended::Unknown, cause));
+        let why = match cause {
+            Cause::TimedOut => "its time limit was reached before the program was executed",
+            _ => "it was stopped before the program was executed",
+        };
+        let error = Error::new(ErrorKind::Busy, ACT, why);
+        match self.outside.live.end(&outcome, &Usage::default()) {
+            Ok(()) => error,
+            Err(unrecorded) => error.with_fix(format!("whoever waits for it is told that it is lost: {unrecorded}")),
+        }
+    }
+
+    /// Takes the record back: nothing runs, and `error` says why.
+    fn take_back(self, error: Error) -> Error {
+        match self.outside.live.discard() {
+            Ok(()) => error,
+            Err(left) => {
+                let fix = left.fix().or(error.fix()).unwrap_or_default();
+                let words = format!("{fix} (its record is left behind: {left})");
+                error.with_fix(words)
+            }
+        }
+    }
+}
+
+/// Kills `main`, and whatever it has just become, and reaps it; its status is none where it cannot die.
+fn end(main: Pid, children: &UnixStream) -> Option<ExitStatus> {
+    // By its own number as well: it leads no group before it has made one.
+    _ = sys::kill(main.as_raw(), libc::SIGKILL);
+    tree::kill(main);
+    let status = tree::has_ended_within(main, children, QUICK).then(|| sys::reap(main).ok()).flatten();
+    tree::clear(children, QUICK);
+    status
+}
 fn watch_children() -> io::Result<UnixStream> {
     let (children, bell) = UnixStream::pair()?;
     children.set_nonblocking(true)?;

@@ -1,18 +1,22 @@
 //! What only Linux has: orphans that come to the supervisor, no new privileges, a task that dies with its supervisor,
-//! signals that the C library hides, a score for when memory runs out.
+//! signals that the C library hides, a score for when memory runs out, a descriptor for another process's end.
 //!
 //! Other systems get the twin below, which does as much of it as POSIX can. `support.rs` states the difference.
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{adopt_orphans, children, inherited, reset_reserved_signals, restrict, set_oom_score_adj};
+pub(crate) use elsewhere::{
+    adopt_orphans, children, inherited, reset_reserved_signals, restrict, set_oom_score_adj, watch_process,
+};
 #[cfg(target_os = "linux")]
-pub(crate) use here::{adopt_orphans, children, inherited, reset_reserved_signals, restrict, set_oom_score_adj};
+pub(crate) use here::{
+    adopt_orphans, children, inherited, reset_reserved_signals, restrict, set_oom_score_adj, watch_process,
+};
 
 #[cfg(target_os = "linux")]
 mod here {
     use std::fs;
     use std::io;
-    use std::os::fd::RawFd;
+    use std::os::fd::{OwnedFd, RawFd};
 
     use nix::errno::Errno;
     use nix::fcntl::{OFlag, open};
@@ -78,6 +82,11 @@ mod here {
         if written == score.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 
+    /// A descriptor that is readable once `process` has ended; none on a kernel that has none to give.
+    pub(crate) fn watch_process(process: Pid) -> Option<OwnedFd> {
+        sys::pidfd_open(process).ok()
+    }
+
     /// In the child, after the change of user, which would undo the second: no new privileges, and no life after
     /// `supervisor`, without which nobody would end it.
     pub(crate) fn restrict(supervisor: Pid) -> Result<(), Failure> {
@@ -90,7 +99,7 @@ mod here {
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
     use std::io;
-    use std::os::fd::RawFd;
+    use std::os::fd::{OwnedFd, RawFd};
 
     use nix::unistd::{Pid, SysconfVar, sysconf};
 
@@ -118,6 +127,11 @@ mod elsewhere {
     /// There is no score.
     pub(crate) fn set_oom_score_adj(_score: &[u8]) -> nix::Result<()> {
         Ok(())
+    }
+
+    /// Nothing wakes.
+    pub(crate) fn watch_process(_process: Pid) -> Option<OwnedFd> {
+        None
     }
 
     /// There is nothing to forbid.

@@ -2,18 +2,22 @@
 //!
 //! Started by the plugin with a socket as its standard input and nothing else. It takes the request, makes itself
 //! independent of the host, forks and executes the task ([`launch`]), watches it ([`watch`]), and ends its tree
-//! ([`tree`]). It has one thread, so the child it forks may run Rust; even so that child allocates nothing ([`child`]).
-//! All that is particular to Linux is in [`linux`], all `unsafe` in [`sys`].
+//! ([`tree`]). From the record on it obeys orders ([`outside`]) and keeps the time ([`times`]). It has one thread, so the
+//! child it forks may run Rust; even so that child allocates nothing ([`child`]). All that is particular to Linux is in
+//! [`linux`], all `unsafe` in [`sys`].
 
 mod child;
 mod failure;
+mod host;
 mod identity;
 mod inbox;
 mod launch;
 mod linux;
+mod outside;
 mod priority;
 mod rlimit;
 mod sys;
+mod times;
 mod tree;
 mod watch;
 
@@ -33,15 +37,15 @@ fn main() -> ExitCode {
     // Before anything is opened here: the numbers found are the host's.
     let closed = close_inherited();
     // Without a socket there is nobody to tell why.
-    let Ok(mut control) = control() else { return ExitCode::FAILURE };
+    let Ok(control) = control() else { return ExitCode::FAILURE };
     match settle(closed).and_then(|()| launch::launch(&control)) {
         Ok(task) => {
-            tell(&mut control, &Reply::Started);
-            watch::watch(task, control);
+            tell(&control, &Reply::Started);
+            watch::watch(task);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            tell(&mut control, &Reply::Refused(error));
+            tell(&control, &Reply::Refused(error));
             ExitCode::FAILURE
         }
     }
@@ -79,6 +83,6 @@ fn settle(closed: io::Result<()>) -> Result<()> {
 }
 
 /// Sends `document` to the host. A host that is gone misses nothing, and the task does not depend on it.
-fn tell<T: Serialize>(control: &mut UnixStream, document: &T) {
+fn tell<T: Serialize>(mut control: &UnixStream, document: &T) {
     _ = wire::frame(document).and_then(|frame| control.write_all(&frame));
 }

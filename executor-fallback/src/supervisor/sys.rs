@@ -26,9 +26,9 @@ const LAST_SIGNAL: c_int = 127;
 /// The most supplementary groups that a process can have on any Unix.
 pub(crate) const MOST_GROUPS: usize = 65_536;
 
-/// Takes over a descriptor that recvmsg(2) has just made.
+/// Takes over a descriptor that a system call has just made.
 pub(crate) fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: the kernel made `fd` for this process in the message that was just received, and nobody else has it.
+    // SAFETY: the kernel made `fd` for this process in the call that the caller has just made, and nobody else has it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -56,6 +56,22 @@ pub(crate) fn reset_reserved_signal(number: c_int) {
     let (unwanted, set_len) = (ptr::null::<u64>(), size_of::<u64>());
     // SAFETY: `default` is longer than the kernel's structure on any architecture and outlives the call.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), unwanted, set_len) };
+}
+
+/// `pidfd_open(process, 0)`: a descriptor that is readable once the process has ended, and closes with execve.
+///
+/// # Errors
+///
+/// `ENOSYS` before Linux 5.3, and what a filter of system calls answers in its place; `ESRCH` where there is none.
+///
+/// # References
+///
+/// - [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html)
+#[cfg(target_os = "linux")]
+pub(crate) fn pidfd_open(process: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two numbers and touches no memory.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0) })?;
+    Ok(own(RawFd::try_from(fd).map_err(|_| Errno::EBADF)?))
 }
 
 /// Lets writes to a closed socket fail instead of ending this process.

@@ -25,6 +25,18 @@ pub(crate) fn has_ended(main: Pid) -> bool {
     sys::ended(Some(main)).map_or(true, |ended| ended.is_some())
 }
 
+/// Whether the main process ends within `time`; it stays as it is.
+pub(crate) fn has_ended_within(main: Pid, children: &UnixStream, time: Duration) -> bool {
+    let deadline = Instant::now() + time;
+    while !has_ended(main) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        rest(children);
+    }
+    true
+}
+
 /// Reaps the orphans that have ended, and tells whether the main process has, which stays as it is.
 pub(crate) fn reap_orphans(main: Pid) -> bool {
     loop {
@@ -64,10 +76,15 @@ pub(crate) fn clear(children: &UnixStream, time: Duration) -> bool {
         if Instant::now() >= deadline {
             return false;
         }
-        // However this ends, the next round looks for itself.
-        _ = poll(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ROUND_MS));
-        drain(children);
+        rest(children);
     }
+}
+
+/// Waits until a child has ended, for one round at most.
+fn rest(children: &UnixStream) {
+    // However this ends, the next round looks for itself.
+    _ = poll(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ROUND_MS));
+    drain(children);
 }
 
 /// Forgets that children have ended: before they are looked for, or one that ends in between would be missed.
@@ -78,11 +95,15 @@ pub(crate) fn drain(mut children: &UnixStream) {
 
 fn kill_children() {
     // Without /proc they cannot be found: WholeTree is no hard promise.
-    for child in linux::children().unwrap_or_default() {
-        // Where /proc belongs to another pid namespace its numbers are strangers': the kernel knows which are our own.
-        if sys::ended(Some(child)).is_ok() {
-            _ = sys::kill(child.as_raw(), libc::SIGKILL);
-        }
+    linux::children().unwrap_or_default().into_iter().for_each(kill_own);
+}
+
+/// Kills a process that /proc says is a child of this one. Where /proc belongs to another pid namespace its numbers are
+/// strangers': the kernel knows which are our own.
+fn kill_own(child: Pid) {
+    if sys::ended(Some(child)).is_ok() {
+        // ESRCH and EPERM: as for the group.
+        _ = sys::kill(child.as_raw(), libc::SIGKILL);
     }
 }
 
@@ -94,5 +115,34 @@ fn reap_all() -> bool {
             Ok(None) => return false,
             Err(error) => return error.raw_os_error() == Some(Errno::ECHILD as i32),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// A number that a foreign /proc gives may be anybody's: here it is that of a process of this user which is no child of
+    /// this one.
+    #[test]
+    fn a_stranger_with_the_number_of_a_child_is_not_killed() {
+        let script = "sleep 1000 >/dev/null & echo $!; read go; kill -TERM $!; wait $!; echo $?";
+        let mut parent =
+            Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let parent = parent.as_mut().expect("a shell");
+        let mut said = BufReader::new(parent.stdout.take().expect("a pipe")).lines();
+        let mut line = || said.next().expect("a line").expect("text");
+        let stranger = Pid::from_raw(line().parse().expect("a number"));
+        kill_own(stranger);
+        drop(parent.stdin.take());
+        assert_eq!(line(), format!("{}", 128 + libc::SIGTERM), "its parent ended it, and nobody before");
+        parent.wait().expect("it is ours");
+        let mut child = Command::new("sleep").arg("1000").spawn().expect("a child");
+        kill_own(Pid::from_raw(child.id().cast_signed()));
+        assert_eq!(child.wait().expect("it is ours").signal(), Some(libc::SIGKILL));
     }
 }

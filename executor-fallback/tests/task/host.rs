@@ -15,13 +15,23 @@ const ROLE: &str = "EXECUTOR_FALLBACK_TEST_ROLE";
 
 /// Runs the test `name` of this program as a host of its own, after a shell has run `before`.
 fn play(name: &str, before: &str, knows: &str) -> Child {
+    play_after("host", name, before, knows)
+}
+
+/// Runs the test `name` of the module `module` as a host of its own.
+pub(crate) fn play_in(module: &str, name: &str, knows: &str) -> Child {
+    play_after(module, name, "", knows)
+}
+
+fn play_after(module: &str, name: &str, before: &str, knows: &str) -> Child {
     let program = std::env::current_exe().expect("this program");
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("{before}exec \"$0\" --exact host::{name} --nocapture --test-threads=1")]);
+    shell.args(["-c", &format!("{before}exec \"$0\" --exact {module}::{name} --nocapture --test-threads=1")]);
     shell.arg(program).env(ROLE, knows).spawn().expect("a shell")
 }
 
-fn role() -> Option<String> {
+/// What this program needs to know as a host; none where it is none.
+pub(crate) fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }
 

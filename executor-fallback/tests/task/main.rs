@@ -7,10 +7,14 @@ mod end;
 mod host;
 mod identity;
 mod limits;
+mod slow;
 mod start;
 mod stdio;
 mod stop;
+#[cfg(target_os = "linux")]
+mod sys;
 mod task_dir;
+mod wishes;
 
 use std::ffi::OsString;
 use std::io::{PipeReader, Read};

@@ -142,6 +142,35 @@ fn a_plugin_without_its_supervisor_says_so() {
 }
 
 #[test]
+fn a_supervisor_that_somebody_else_could_have_written_is_not_executed() {
+    let (directory, elsewhere) = (directory(), directory());
+    let mark = directory.path().join("mark");
+    let script = format!("#!/bin/sh\ntouch {}\n", mark.display());
+    let supervisor = file(&elsewhere, "supervisor", &script, 0o755);
+    let started = |path: &std::path::Path| {
+        let plugin = FallbackPlugin::with_supervisor(path, state());
+        let usable = plugin.probe().expect("a report").usable;
+        let task = plugin.create(&"fallback.untrusted".parse().expect("an id")).expect("a task");
+        (usable, task.start(&sh("exit 0"), StdioFds::default()).expect_err("it is no supervisor").kind())
+    };
+    assert_eq!(started(supervisor.as_ref()), (true, ErrorKind::Internal), "it is executed, and answers nothing");
+    std::fs::remove_file(&mark).expect("it was executed");
+    for mode in [0o757, 0o775, 0o777, 0o4755, 0o2755] {
+        let path = file(&elsewhere, "supervisor", &script, mode);
+        assert_eq!(started(path.as_ref()), (false, ErrorKind::Denied), "mode {mode:o}");
+    }
+    let path = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(file(&elsewhere, "supervisor", &script, 0o755), &path).expect("a link");
+    assert_eq!(started(&path), (false, ErrorKind::Denied), "what a link leads to can be changed by who has the link");
+    if is_root() {
+        let path = file(&elsewhere, "supervisor", &script, 0o755);
+        nix::unistd::chown(std::path::Path::new(&path), Some(4242.into()), None).expect("chown");
+        assert_eq!(started(path.as_ref()), (false, ErrorKind::Denied), "somebody else's");
+    }
+    assert!(!mark.exists(), "none of these was executed");
+}
+
+#[test]
 fn the_directory_is_entered_with_the_rights_of_the_task() {
     if !is_root() {
         eprintln!("skipped: needs root");
