@@ -104,7 +104,13 @@ impl Cache {
             return Ok(());
         }
         self.content.answers.retain(|entry| seen.contains(&&entry.identity));
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        // The state directory and this one in it; what lies above is the operator's to make.
+        for dir in self.dir.parent().into_iter().chain([&*self.dir]) {
+            match DirBuilder::new().mode(0o700).create(dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => (),
+            }
+        }
         check_owner(&fs::symlink_metadata(&self.dir)?)?;
         let mut file = tempfile::Builder::new().prefix(".plugins-").tempfile_in(&self.dir)?;
         file.write_all(serde_json::to_string(&self.content)?.as_bytes())?;
@@ -185,6 +191,17 @@ mod tests {
         let mut settings = HostSettings::default();
         settings.state_dir = Some("/elsewhere".into());
         assert!(Cache::open(dir.path().to_owned(), &settings).expect("a situation").answer(&one).is_none());
+    }
+
+    #[test]
+    fn no_directory_is_made_above_the_state_directory() {
+        let dir = trusted_dir();
+        let one = identity();
+        saved(&dir.path().join("state/cache"), &one);
+        assert_eq!(found(&dir.path().join("state/cache"), &one), Some(3));
+        let mut cache = Cache::open(dir.path().join("not/state/cache"), &HostSettings::default()).expect("a situation");
+        cache.remember(&one, &Capabilities::usable(3));
+        assert!(cache.save(&[&one]).is_err() && !dir.path().join("not").exists());
     }
 
     #[test]

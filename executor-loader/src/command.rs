@@ -10,8 +10,8 @@ use executor_api::abi::PluginHandle;
 use executor_api::limits::Rlimit;
 use executor_api::units::{Bytes, Cpus, Pids};
 use executor_api::{
-    Account, Applied, Demand, Demands, Enforcement, Feature, PluginName, Resources, StdioFds, TaskDir, TaskId,
-    TaskName, TaskSpec,
+    Account, Applied, Demand, Demands, Enforcement, ErrorKind, Feature, PluginName, Resources, StdioFds, TaskDir,
+    TaskId, TaskName, TaskSpec,
 };
 
 use crate::choose::Choice;
@@ -229,6 +229,22 @@ impl Command {
         &mut self.spec
     }
 
+    /// What the task is told beside its limits, as it was set.
+    ///
+    /// Example: [`Command::resources_mut`].
+    #[must_use]
+    pub fn spec(&self) -> &TaskSpec {
+        &self.spec
+    }
+
+    /// All of the task's limits, as they were set.
+    ///
+    /// Example: [`Command::resources_mut`].
+    #[must_use]
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
     /// All of the task's limits, to set what has no method here.
     ///
     /// # Examples
@@ -298,7 +314,7 @@ impl Command {
         let id = TaskId::new(&plugin, &self.name.clone().unwrap_or_else(TaskName::random));
         let plugin = loader.plugin(&plugin)?;
         let kept = self.stdout.is_kept() || self.stderr.is_kept();
-        let place = kept.then(|| Place::make(loader.records()?.state_dir(), &id).map_err(Error::from)).transpose()?;
+        let place = kept.then(|| place(loader, &id)).transpose()?;
         match self.start_as(&id, &plugin, place.as_ref()) {
             Err(error) => {
                 // The reason for the failed start counts for more; a place that stays is a stray for `collect_ended`.
@@ -343,6 +359,16 @@ impl Command {
         self.resources.validate()?;
         loader.choose(&self.demands(), self.plugin.as_ref())
     }
+}
+
+/// The place of what the task prints.
+fn place(loader: &Loader, id: &TaskId) -> Result<Place> {
+    let made = loader.records().and_then(|records| Ok(Place::make(records.state_dir(), id)?));
+    made.map_err(|error| match error {
+        // Of a start, not found says that the program is not there.
+        Error::Task(error) if error.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::InvalidSpec).into(),
+        error => error,
+    })
 }
 
 impl Stdio {

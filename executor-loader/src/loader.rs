@@ -112,7 +112,14 @@ impl Loader {
     /// Example: [`choose`].
     pub fn choose(&self, demands: &Demands, asked: Option<&PluginName>) -> Result<Choice> {
         let offers: Vec<_> = self.candidates.iter().filter_map(Candidate::offer).collect();
-        choose(demands, asked, &offers).map_err(Error::NoPlugin)
+        choose(demands, asked, &offers).map_err(|mut none| {
+            // Where nothing was found, a place that could not be looked at is the reason.
+            let broken = self.candidates.iter().find(|candidate| candidate.name.is_none());
+            if let (true, Some(broken)) = (offers.is_empty(), broken) {
+                none.fix = format!("mend what kept plugins from being found: {broken}");
+            }
+            Error::NoPlugin(none)
+        })
     }
 
     /// Finds a task again by its id: started by this process or another one, running or ended.

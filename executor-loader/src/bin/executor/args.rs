@@ -1,16 +1,18 @@
-//! The command line as it was written: words, no meaning, no IO.
+//! The command line as it was written: words, no meaning, no IO. The options of a task are in `options`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, value_parser};
-use executor_loader::executor_api::units::{Bytes, Cpus, Pids};
-use executor_loader::executor_api::{Account, PluginName, TaskName};
+use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand};
+use executor_loader::executor_api::units::Signal;
+
+use super::options::TaskOptions;
+use super::values::{self, ReportTo};
 
 /// Run a command with least privilege and hard limits, by the best plugin of this host
 #[derive(Debug, Parser)]
-#[command(name = "executor", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(name = "executor", version, propagate_version = true, disable_help_subcommand = true, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -18,11 +20,21 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes of run: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; \
+const AFTER_HELP: &str = "\
+Examples:
+  executor run --timeout 5s -- sh -c 'echo hello'
+  executor start --name nap -- sleep 60
+  executor stop nap
+
+Exit codes of run and wait: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; 126 cannot
+execute; 127 not found. Of the others: 0, 1 failed, 2 usage, 4 doctor found problems. No such task: 3 everywhere.";
+
+const EXIT_CODES: &str = "Exit codes: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; \
                           126 cannot execute; 127 not found.";
 
 /// Options of every subcommand.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Look for plugins in DIR first; can be given again
     #[arg(long, value_name = "DIR", global = true)]
@@ -36,6 +48,13 @@ pub(crate) struct Global {
     /// Keep records of tasks in DIR; by default /run/executor for root, else executor in $XDG_RUNTIME_DIR
     #[arg(long, value_name = "DIR", global = true, env = "EXECUTOR_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Read settings from FILE only; by default from /etc/executor/config.toml and executor/config.toml in
+    /// $XDG_CONFIG_HOME
+    #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Colour what is printed
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub(crate) color: ColorChoice,
     /// Print no warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -48,57 +67,167 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run a command in the foreground; exits with the command's exit code
-    Run(Run),
-    /// List every file that could be a plugin: usable, shadowed or refused, and why
-    Plugins(Plugins),
-}
-
-/// Options of `plugins`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Plugins {
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    Run(Box<Run>),
+    /// Start a command in the background and print its id
+    Start(Box<Start>),
+    /// Wait for a task and exit like it
+    Wait(Wait),
+    /// Ask tasks to end, and kill those that have not after a while
+    Stop(Stop),
+    /// Kill tasks at once, or send them a signal
+    Kill(Kill),
+    /// List tasks, running and ended
+    #[command(visible_alias = "ls")]
+    Ps(Listing),
+    /// Show all that is known of a task
+    Inspect(OneTask),
+    /// Show what a task uses, or used in all
+    Stats(OneTask),
+    /// Print what a task has printed
+    Logs(Logs),
+    /// Remove the records of ended tasks and what they printed
+    #[command(visible_alias = "rm")]
+    Gc(Gc),
+    /// List every file that could be a plugin: chosen, usable, shadowed or refused, and why
+    Plugins(Listing),
+    /// Check what works on this host, what does not, and how to mend it
+    Doctor(Listing),
+    /// Print the JSON schema of the documents that --spec reads
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of executor, or of one of its commands
+    Man {
+        /// The command
+        verb: Option<String>,
+    },
+    /// Print the command reference as Markdown
+    #[command(hide = true)]
+    Reference,
 }
 
 /// Options of `run`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Run {
-    /// Run it with this plugin or not at all
-    #[arg(long, value_name = "NAME", env = "EXECUTOR_PLUGIN")]
-    pub(crate) plugin: Option<PluginName>,
-    /// Name the task; random if not given
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<TaskName>,
-    /// Kill the whole task after this time: 5s, 1m30s, or bare seconds
-    #[arg(long, value_name = "TIME", value_parser = super::duration::duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// Cap the task's memory: 64M is 2^26 bytes, 64MB is decimal
-    #[arg(short, long, value_name = "SIZE")]
-    pub(crate) memory: Option<Bytes>,
-    /// Cap the task's processor time, in processors: 0.5
-    #[arg(long, value_name = "N")]
-    pub(crate) cpus: Option<Cpus>,
-    /// Cap the number of the task's processes and threads
-    #[arg(long, value_name = "N")]
-    pub(crate) pids: Option<Pids>,
-    /// Set a variable of the task's environment, which has only PATH otherwise; without =VALUE it is copied from here
-    #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = value_parser!(OsString))]
-    pub(crate) env: Vec<OsString>,
-    /// Start in this directory, as the task sees it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) workdir: Option<PathBuf>,
-    /// Run as this user and its groups; nobody if executor is run by root
-    #[arg(long, value_name = "USER")]
-    pub(crate) user: Option<Account>,
-    /// Run with less than was asked for where that cannot be had, and say so
-    #[arg(long, conflicts_with = "require_isolation")]
-    pub(crate) best_effort: bool,
-    /// Run only with the whole default isolation
+    #[command(flatten)]
+    pub(crate) options: TaskOptions,
+    /// Write how it ended, what it used and what was enforced to FILE or to the open descriptor N, as JSON
+    #[arg(long, value_name = "FILE|fd:N", value_parser = values::report_to, help_heading = "Behaviour")]
+    pub(crate) report: Option<ReportTo>,
+    /// Print the plan of --dry-run as JSON
+    #[arg(long, requires = "dry_run", help_heading = "Behaviour")]
+    pub(crate) json: bool,
+}
+
+/// Options of `start`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) options: TaskOptions,
+    /// Print JSON
     #[arg(long)]
-    pub(crate) require_isolation: bool,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
+    pub(crate) json: bool,
+}
+
+/// Options of `wait`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Wait {
+    /// The task: its id, its name, or the beginning of either
+    #[arg(value_name = "ID")]
+    pub(crate) id: OsString,
+    /// Remove its record and what it printed afterwards
+    #[arg(long)]
+    pub(crate) rm: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `stop`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Stop {
+    /// The tasks
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<OsString>,
+    /// Kill what has not ended after this time; by default the grace that the task was started with, else 5s
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(crate) grace: Option<Duration>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `kill`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Kill {
+    /// The tasks
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<OsString>,
+    /// Send this signal to the main process, instead of killing every process of the task
+    #[arg(short, long, value_name = "SIGNAL", value_parser = values::signal)]
+    pub(crate) signal: Option<Signal>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of whatever lists.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Listing {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of whatever shows one task.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneTask {
+    /// The task: its id, its name, or the beginning of either
+    #[arg(value_name = "ID")]
+    pub(crate) id: OsString,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `logs`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// The task: its id, its name, or the beginning of either
+    #[arg(value_name = "ID")]
+    pub(crate) id: OsString,
+    /// Go on until the task has ended
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print a line of JSON for each line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `gc`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Gc {
+    /// Only these tasks; by default all that have ended
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<OsString>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
 }

@@ -1,40 +1,124 @@
-//! The `executor` command: runs commands as tasks, and shows which plugins can.
+//! The `executor` command: runs commands as tasks, looks after them, and shows which plugins can.
 //!
-//! `args` and `duration` read words, `resolve` turns them into what the library takes, `run` and `plugins` are one subcommand each,
-//! `report` talks to the user. Standard output belongs to the task or to the listing; everything else goes to standard
-//! error behind `executor:`.
+//! `args`, `options` and `values` read words, `config` and `document` read files, `resolve` turns both into what the
+//! library takes. One file per command: `run`, `start`, `wait`, `stop` (with `kill`), `ps` (with `inspect` and `stats`),
+//! `logs`, `gc`, `plugins`, `doctor`, `plan` (`--dry-run`), `pages` (manual, completions, reference, schema). `outcome` says
+//! how a task ended, `report` talks to the user, `print` writes listings. Standard output belongs to the task or to the
+//! listing; everything else goes to standard error behind `executor:`.
 
 mod args;
-mod duration;
+mod config;
+mod doctor;
+mod document;
+mod gc;
+mod logs;
+mod options;
+mod outcome;
+mod pages;
+mod plan;
 mod plugins;
+mod print;
+mod ps;
 mod report;
 mod resolve;
 mod run;
+mod start;
+mod stop;
+mod sys;
+mod values;
+mod wait;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
+use executor_loader::Error;
 
 use args::{Args, Verb};
+use config::Config;
 use report::exit;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    if sys::has_more_rights() {
+        report::say(
+            "it has more rights than whoever started it: do not install it set-uid, set-gid or with capabilities",
+        );
+        return ExitCode::from(exit::EXECUTOR_FAILED);
+    }
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let command = Args::command().color(color(&words));
+    let parsed = command.try_get_matches_from(&words).and_then(|matches| Args::from_arg_matches(&matches));
+    let mut args = match parsed {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &words),
     };
-    match &args.verb {
-        Verb::Run(run) => run::run(&args.global, run),
-        Verb::Plugins(listing) => plugins::plugins(&args.global, listing),
+    match args.global.color {
+        ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+        ColorChoice::Auto => (),
+    }
+    let verb = &args.verb;
+    let done = Config::read(&args.global).and_then(|config| {
+        config.fill(&mut args.global);
+        carry_out(&args.global, &config, verb)
+    });
+    ExitCode::from(done.unwrap_or_else(|error| {
+        report::error(&error, args.global.verbose);
+        failure_code(verb, &error)
+    }))
+}
+
+fn carry_out(global: &args::Global, config: &Config, verb: &Verb) -> Result<u8, Error> {
+    match verb {
+        Verb::Run(args) => run::run(global, config, args),
+        Verb::Start(args) => start::start(global, config, args),
+        Verb::Wait(args) => wait::wait(global, args),
+        Verb::Stop(args) => stop::stop(global, config, args),
+        Verb::Kill(args) => stop::kill(global, args),
+        Verb::Ps(args) => ps::ps(global, args),
+        Verb::Inspect(args) => ps::inspect(global, args),
+        Verb::Stats(args) => ps::stats(global, args),
+        Verb::Logs(args) => logs::logs(global, args),
+        Verb::Gc(args) => gc::gc(global, args),
+        Verb::Plugins(args) => plugins::plugins(global, args),
+        Verb::Doctor(args) => doctor::doctor(global, args),
+        Verb::Schema => pages::schema(),
+        Verb::Completions { shell } => pages::completions(*shell),
+        Verb::Man { verb } => pages::man(verb.as_deref()),
+        Verb::Reference => pages::reference(),
     }
 }
 
-/// Help is no error; a usage error of `run` must not look like an exit code of the task.
-fn usage(error: &clap::Error) -> ExitCode {
+fn failure_code(verb: &Verb, error: &Error) -> u8 {
+    match verb {
+        Verb::Run(_) | Verb::Start(_) => report::start_failure(error),
+        Verb::Wait(_) => report::look_failure(error, exit::EXECUTOR_FAILED),
+        _ => report::look_failure(error, exit::FAILED),
+    }
+}
+
+/// What `--color` says, for errors of the command line itself.
+fn color(words: &[OsString]) -> ColorChoice {
+    let mut ours = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let named = ours.find_map(|word| match word {
+        "--color" => Some(None),
+        word => word.strip_prefix("--color=").map(Some),
+    });
+    let named = named.map(|value| value.or_else(|| ours.next()));
+    named.flatten().and_then(|value| value.parse().ok()).unwrap_or(ColorChoice::Auto)
+}
+
+/// Help is no error; a usage error of what exits like a task must not look like an exit code of it.
+fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    let like_a_task = || {
+        let read = Args::command().ignore_errors(true).try_get_matches_from(words);
+        let verb = read.ok().and_then(|matches| matches.subcommand_name().map(str::to_owned));
+        verb.is_some_and(|verb| ["run", "start", "wait"].contains(&verb.as_str()))
+    };
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::SUCCESS,
-        _ if std::env::args_os().skip(1).any(|word| word == "run") => exit::EXECUTOR_FAILED,
+        _ if like_a_task() => exit::EXECUTOR_FAILED,
         _ => exit::USAGE,
     };
     // A reader that has gone away does not need the help.

@@ -1,47 +1,35 @@
 //! `executor plugins`: every file that could be a plugin, and what became of it.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
-
 use executor_loader::executor_api::Demands;
-use executor_loader::{Candidate, Loader, Status};
+use executor_loader::{Candidate, Error, Loader, Status};
 use serde_json::{Value, json};
 
-use super::args::{Global, Plugins};
-use super::report::{self, exit};
-use super::resolve;
+use super::args::{Global, Listing};
+use super::report::exit;
+use super::{print, resolve};
 
-pub(crate) fn plugins(global: &Global, args: &Plugins) -> ExitCode {
-    let loader = match resolve::fresh_loader(global) {
-        Ok(loader) => loader,
-        Err(error) => {
-            report::error(&error, global.verbose);
-            return ExitCode::from(exit::FAILED);
-        }
-    };
-    let text = if args.json { as_json(&loader) } else { as_table(&loader, global.verbose) };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            report::say(&format!("print the list: {error}"));
-            ExitCode::from(exit::FAILED)
-        }
-        _ => ExitCode::SUCCESS,
+pub(crate) fn plugins(global: &Global, args: &Listing) -> Result<u8, Error> {
+    let loader = resolve::fresh_loader(global)?;
+    match args.json {
+        true => print::json(&as_json(&loader))?,
+        false => print::text(&as_table(&loader, global.verbose))?,
     }
+    Ok(exit::SUCCESS)
 }
 
 /// The plugin that a task without demands would get.
-fn preferred(loader: &Loader) -> Option<String> {
+fn chosen(loader: &Loader) -> Option<String> {
     let choice = loader.choose(&Demands::default(), None).ok()?;
     Some(choice.plugin.as_str().to_owned())
 }
 
 fn as_table(loader: &Loader, verbose: bool) -> String {
-    let preferred = preferred(loader);
+    let chosen = chosen(loader);
     let mut text = String::new();
     for candidate in loader.report() {
         let name = candidate.name.as_ref().map_or("-", |name| name.as_str());
         let usable = matches!(candidate.status, Status::Usable(_));
-        let mark = if usable && preferred.as_deref() == Some(name) { '*' } else { ' ' };
+        let mark = if usable && chosen.as_deref() == Some(name) { '*' } else { ' ' };
         let version = candidate.metadata.as_ref().map_or("-", |metadata| metadata.version.as_str());
         text += &format!("{mark} {name:<10} {version:<8} {candidate}\n");
         if verbose {
@@ -51,11 +39,11 @@ fn as_table(loader: &Loader, verbose: bool) -> String {
     if loader.report().is_empty() {
         text += "no plugins found\n";
     }
-    text += match &preferred {
-        Some(_) => "* = used for a task without demands\n",
+    text += match &chosen {
+        Some(_) => "* = chosen for a task that asks for nothing\n",
         None => "no plugin can run tasks here\n",
     };
-    if verbose || preferred.is_none() {
+    if verbose || chosen.is_none() {
         let dirs = loader.dirs().iter().map(|dir| format!("  {}\n", dir.display()));
         text += &format!("looked in\n{}", dirs.collect::<String>());
     }
@@ -70,7 +58,8 @@ fn details(candidate: &Candidate) -> String {
     }
     for (feature, support) in candidate.capabilities().into_iter().flat_map(|capabilities| &capabilities.features) {
         let level = format!("{:?}", support.level).to_lowercase();
-        text += format!("      {feature:<18} {level:<5} {}", support.why).trim_end();
+        let by = [&*support.by, &*support.why].into_iter().filter(|part| !part.is_empty());
+        text += format!("      {feature:<18} {level:<5} {}", by.collect::<Vec<_>>().join("; ")).trim_end();
         text += "\n";
     }
     if let Status::Refused(refusal) = &candidate.status {
@@ -80,14 +69,14 @@ fn details(candidate: &Candidate) -> String {
     text
 }
 
-fn as_json(loader: &Loader) -> String {
-    let preferred = preferred(loader);
-    let entries: Vec<Value> = loader.report().iter().map(|candidate| entry(candidate, preferred.as_deref())).collect();
+fn as_json(loader: &Loader) -> Value {
+    let chosen = chosen(loader);
+    let entries: Vec<Value> = loader.report().iter().map(|candidate| entry(candidate, chosen.as_deref())).collect();
     let dirs: Vec<_> = loader.dirs().iter().map(|dir| dir.to_string_lossy()).collect();
-    format!("{:#}\n", json!({ "schema": 1, "plugins": entries, "searched": dirs }))
+    json!({ "schema": 1, "plugins": entries, "searched": dirs })
 }
 
-fn entry(candidate: &Candidate, preferred: Option<&str>) -> Value {
+fn entry(candidate: &Candidate, chosen: Option<&str>) -> Value {
     let name = candidate.name.as_ref().map(|name| name.as_str());
     let (status, why, fix) = match &candidate.status {
         Status::Usable(_) => ("usable", String::new(), ""),
@@ -100,7 +89,7 @@ fn entry(candidate: &Candidate, preferred: Option<&str>) -> Value {
         "path": candidate.path.to_string_lossy(),
         "name": name,
         "status": status,
-        "preferred": status == "usable" && name == preferred,
+        "chosen": status == "usable" && name == chosen,
         "why": why,
         "fix": fix,
         "metadata": candidate.metadata,

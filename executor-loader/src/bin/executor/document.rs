@@ -1,0 +1,132 @@
+//! Files that this command reads: a whole task for `--spec`, settings for `--config`.
+//!
+//! JSON where the name ends in `.json`, TOML where it ends in `.toml`, else whichever it can be read as. What is not known
+//! is refused: a limit with a misspelt name must not be ignored.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use executor_loader::Error;
+use executor_loader::executor_api::{
+    Error as TaskError, ErrorKind, PluginName, Resources, TaskDir, TaskName, TaskSpec,
+};
+use nix::fcntl::OFlag;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The largest file that is read.
+const LARGEST: u64 = 4 << 20;
+
+/// A whole task: what `--spec` reads.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Document {
+    /// The task's name; random if not given.
+    pub(crate) name: Option<TaskName>,
+    /// The only plugin that may run it.
+    pub(crate) plugin: Option<PluginName>,
+    /// The command and its surroundings.
+    pub(crate) spec: TaskSpec,
+    /// Its limits.
+    pub(crate) resources: Resources,
+    /// Its own directory.
+    pub(crate) task_dir: Option<TaskDir>,
+}
+
+/// A document with the streams that it names itself: what is absent has another default here than in the interface.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    pub(crate) document: Document,
+    pub(crate) streams: Vec<&'static str>,
+}
+
+/// Reads the task in the file `path`.
+pub(crate) fn task(path: &Path) -> Result<Given, Error> {
+    let value: Value = read(path, "read the task in")?;
+    let streams = ["stdin", "stdout", "stderr"];
+    let named = |stream: &&str| value.get("spec").is_some_and(|spec| spec.get(stream).is_some());
+    let streams = streams.into_iter().filter(named).collect();
+    let document = serde_json::from_value(value).map_err(|error| invalid("read the task in", path, &error))?;
+    Ok(Given { document, streams })
+}
+
+/// Reads the file `path` as a `T`.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path, act: &str) -> Result<T, Error> {
+    let text = text(path, act)?;
+    let json = || serde_json::from_str(&text).map_err(|error| invalid(act, path, &error));
+    let toml = || toml::from_str(&text).map_err(|error| invalid(act, path, &error.message()));
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => json(),
+        Some("toml") => toml(),
+        _ if text.trim_start().starts_with('{') => json(),
+        _ => toml(),
+    }
+}
+
+/// The text of the file `path`, whatever may lie there.
+pub(crate) fn text(path: &Path, act: &str) -> Result<String, Error> {
+    let failed = |error: std::io::Error| {
+        // Not found is what is told of programs.
+        TaskError::from_io(format!("{act} {}", path.display()), &error).with_kind(ErrorKind::InvalidSpec)
+    };
+    // A FIFO that nobody writes to must not hold this command up.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(invalid(act, path, &format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|_| invalid(act, path, &"it is not UTF-8"))
+}
+
+fn invalid(act: &str, path: &Path, why: &dyn std::fmt::Display) -> Error {
+    TaskError::invalid(format!("{act} {}", path.display()), why.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_as(extension: &str, text: &str) -> Result<Given, String> {
+        let file = tempfile::Builder::new().suffix(extension).tempfile().expect("a file");
+        std::fs::write(file.path(), text).expect("write");
+        task(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_task_is_the_same_in_json_and_in_toml() {
+        let json = r#"{"name":"a","spec":{"program":"make","args":["-j4"],"stdin":"null"},"resources":{"pids":8}}"#;
+        let toml = "name = 'a'\n[spec]\nprogram = 'make'\nargs = ['-j4']\nstdin = 'null'\n[resources]\npids = 8\n";
+        for (extension, text) in [(".json", json), ("", json), (".toml", toml), ("", toml)] {
+            let read = read_as(extension, text).expect(text);
+            assert_eq!(read.streams, ["stdin"]);
+            assert_eq!(read.document.spec.args, ["-j4"]);
+            assert_eq!(read.document.resources.pids.map(|pids| pids.get()), Some(8));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for text in [
+            r#"{"resource":{}}"#,
+            r#"{"spec":{"program":"a","sandbox":1}}"#,
+            "[resources]\nmemory = 5\n",
+            r#"{"resources":{"memory_byte":1}}"#,
+        ] {
+            let error = read_as("", text).expect_err(text);
+            assert!(error.contains("unknown field"), "{error}");
+        }
+        assert!(read_as(".json", "{").is_err() && read_as(".toml", "= 1").is_err() && read_as("", "\u{0}").is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_an_error() {
+        assert!(task(Path::new("/")).is_err() && task(Path::new("/surely/not")).is_err());
+        let endless = task(Path::new("/dev/zero")).expect_err("endless").to_string();
+        assert!(endless.contains("larger than 4 MiB"), "{endless}");
+    }
+}

@@ -1,0 +1,46 @@
+//! `executor start`: a task in the background; its id is all that is printed.
+
+use executor_loader::executor_api::Error as TaskError;
+use executor_loader::{Error, not_enforced_line};
+use serde_json::json;
+
+use super::args::{Global, Start};
+use super::config::Config;
+use super::report::{self, exit};
+use super::resolve::{self, Ground};
+use super::{plan, print};
+
+pub(crate) fn start(global: &Global, config: &Config, args: &Start) -> Result<u8, Error> {
+    let mut command = resolve::command(&args.options, config, Ground::Back)?;
+    if command.spec().die_with_host {
+        let why = "`executor start` ends at once, and the task would with it";
+        return Err(TaskError::invalid("let the task die with its host", why).with_fix("use `executor run`").into());
+    }
+    let loader = resolve::loader(global)?;
+    if args.options.behaviour.dry_run {
+        plan::print(&command, &loader, args.json)?;
+        return Ok(exit::SUCCESS);
+    }
+    let task = command.start(&loader)?;
+    let applied = task.applied().unwrap_or_default();
+    if let (false, Some(line)) = (global.quiet, not_enforced_line(&applied)) {
+        report::say(&format!("{line} ({})", task.id().plugin()));
+    }
+    let id = task.id();
+    let printed = match args.json {
+        true => print::json(&json!({
+            "schema": 1,
+            "id": id,
+            "plugin": id.plugin(),
+            "enforced": applied.enforced,
+            "not_enforced": applied.not_enforced,
+        })),
+        false => print::text(&format!("{id}\n")),
+    };
+    if printed.is_err() {
+        // Nobody knows the id now: the task must not run on unseen.
+        report::say(&format!("the task {id} is stopped again: its id cannot be told"));
+        task.kill()?;
+    }
+    printed.map(|()| exit::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! `executor wait`: waits for a task and exits like it. Needs no plugin: the record tells the end.
+
+use executor_loader::Error;
+use executor_loader::executor_api::record::{End, State};
+use executor_loader::executor_api::{Error as TaskError, ErrorKind};
+
+use super::args::{Global, Wait};
+use super::{outcome, print, report, resolve};
+
+pub(crate) fn wait(global: &Global, args: &Wait) -> Result<u8, Error> {
+    let records = resolve::records(global)?;
+    let id = records.resolve(&args.id)?;
+    let found = records.find(&id)?;
+    let end: End = match found.state {
+        State::Ended(end) => end,
+        State::Running(watch) => {
+            let broken = || TaskError::new(ErrorKind::Internal, format!("wait for the task {id}"), "it runs for ever");
+            watch.wait(None)?.ok_or_else(broken)?
+        }
+        _ => return Err(TaskError::unsupported("wait for a task in this state").into()),
+    };
+    if args.json {
+        print::json(&outcome::document(&id, &end.outcome, &end.usage, &found.record.applied))?;
+    }
+    report::tell_end(&end.outcome, None, global.quiet);
+    if args.rm {
+        records.collect(&id)?;
+    }
+    Ok(outcome::code(&end.outcome))
+}
