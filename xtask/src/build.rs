@@ -1,7 +1,7 @@
 //! `build`: cargo builds plugins and programs, then they are installed into `<target>/executor`.
 //!
 //! The layout is the installed one (`bin`, `lib/executor/1`), so the `executor` found there finds its plugins the way it
-//! will on a user's machine.
+//! will on a user's machine; `install` puts the same files below another directory.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cargo::{Workspace, artefacts};
 use crate::error::{Doing, Result};
 use crate::flags::Profile;
-use crate::install::{directory, exposed, file};
+use crate::place::{directory, exposed, file};
 
 /// Packages whose library is a plugin.
 pub(crate) const PLUGINS: [&str; 3] = ["executor-linux", "executor-freebsd", "executor-fallback"];
@@ -25,11 +25,48 @@ pub(crate) enum Progress {
     Quiet,
 }
 
-/// Where things were installed.
-#[derive(Debug)]
+/// The places of an installation below its prefix.
+#[derive(Clone, Debug)]
 pub(crate) struct Installed {
     pub(crate) bin: PathBuf,
     pub(crate) plugins: PathBuf,
+}
+
+impl Installed {
+    /// Those below `prefix`.
+    pub(crate) fn below(prefix: &Path) -> Self {
+        Self { bin: prefix.join("bin"), plugins: prefix.join("lib/executor/1") }
+    }
+
+    /// The installed command.
+    pub(crate) fn executor(&self) -> PathBuf {
+        self.bin.join(format!("executor{EXE_SUFFIX}"))
+    }
+}
+
+/// What cargo built: every file that belongs into an installation.
+#[derive(Debug)]
+pub(crate) struct Built {
+    programs: Vec<PathBuf>,
+    beside_plugins: Vec<PathBuf>,
+}
+
+impl Built {
+    /// Those among `files`, which cargo names.
+    fn among(files: &[PathBuf]) -> Result<Self> {
+        let program = |name: &&str| made(files, &format!("{name}{EXE_SUFFIX}"));
+        let plugins = PLUGINS.iter().map(|package| made(files, &library(package)));
+        Ok(Self {
+            programs: PROGRAMS.iter().map(program).collect::<Result<_>>()?,
+            beside_plugins: BESIDE_PLUGINS.iter().map(program).chain(plugins).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Copies each file to its place; the directories are there. Answers with the places.
+    pub(crate) fn put(&self, to: &Installed) -> Result<Vec<PathBuf>> {
+        let programs = self.programs.iter().map(|program| file(program, &to.bin));
+        programs.chain(self.beside_plugins.iter().map(|built| file(built, &to.plugins))).collect()
+    }
 }
 
 pub(crate) fn verb(profile: Profile) -> Result {
@@ -38,8 +75,8 @@ pub(crate) fn verb(profile: Profile) -> Result {
     Ok(())
 }
 
-/// Builds and installs everything.
-pub(crate) fn build(workspace: &Workspace, profile: Profile, progress: Progress) -> Result<Installed> {
+/// Builds everything that is installed.
+pub(crate) fn compile(workspace: &Workspace, profile: Profile, progress: Progress) -> Result<Built> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package=executor-loader"]);
     cargo.args(PLUGINS.map(|package| format!("--package={package}")));
@@ -49,29 +86,23 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile, progress: Progress)
     if progress == Progress::Quiet {
         cargo.arg("--quiet");
     }
-    let built = artefacts(&mut cargo)?;
+    Built::among(&artefacts(&mut cargo)?)
+}
 
+/// Builds everything and installs it into the target directory.
+pub(crate) fn build(workspace: &Workspace, profile: Profile, progress: Progress) -> Result<Installed> {
+    let built = compile(workspace, profile, progress)?;
     let prefix = workspace.prefix();
-    let [bin, lib] = [prefix.join("bin"), prefix.join("lib")];
-    let plugins = lib.join("executor").join("1");
-    let above = plugins.parent().doing("find the directory above the plugins")?;
-    for dir in [&workspace.target, &prefix, &bin, &lib, above, &plugins] {
+    let installed = Installed::below(&prefix);
+    let [lib, executor] = ["lib", "lib/executor"].map(|dir| prefix.join(dir));
+    for dir in [&workspace.target, &prefix, &installed.bin, &lib, &executor, &installed.plugins] {
         directory(dir)?;
     }
-    for program in PROGRAMS {
-        file(made(&built, &format!("{program}{EXE_SUFFIX}"))?, &bin)?;
+    built.put(&installed)?;
+    if let Some(exposed) = exposed(&prefix) {
+        eprintln!("xtask: plugins in {} will be refused: {exposed}", installed.plugins.display());
     }
-    for program in BESIDE_PLUGINS {
-        file(made(&built, &format!("{program}{EXE_SUFFIX}"))?, &plugins)?;
-    }
-    for package in PLUGINS {
-        file(made(&built, &library(package))?, &plugins)?;
-    }
-    if let Some(dir) = exposed(&prefix) {
-        eprintln!("xtask: {} can be written to by others, so plugins below it will be refused", dir.display());
-        eprintln!("  fix: chmod go-w {}", dir.display());
-    }
-    Ok(Installed { bin, plugins })
+    Ok(installed)
 }
 
 /// The file name of the library of `package`.
@@ -79,9 +110,9 @@ pub(crate) fn library(package: &str) -> String {
     format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_"))
 }
 
-fn made<'a>(built: &'a [PathBuf], name: &str) -> Result<&'a Path> {
+fn made(built: &[PathBuf], name: &str) -> Result<PathBuf> {
     let found = built.iter().find(|file| file.file_name().is_some_and(|file| file == name));
-    found.map(PathBuf::as_path).doing(format!("cargo built no {name}"))
+    found.cloned().doing(format!("cargo built no {name}"))
 }
 
 #[cfg(test)]

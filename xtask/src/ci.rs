@@ -16,7 +16,7 @@ use crate::test;
 use crate::tidy;
 
 /// Examples of executor-loader, run against what the tests have installed.
-const EXAMPLES: [&str; 2] = ["embed", "tokio"];
+const EXAMPLES: [&str; 6] = ["drivers", "embed", "epoll", "reopen", "timing", "tokio"];
 /// Stages that are one call to cargo each: name and words.
 const LINTS: [(&str, &[&str]); 5] = [
     ("fmt", &["fmt", "--all", "--check"]),
@@ -161,6 +161,15 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn every_example_is_run() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../executor-loader/examples");
+        let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut names: Vec<_> = files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        assert_eq!(names, EXAMPLES);
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub(crate) enum Verb {
         #[arg(long)]
         release: bool,
     },
+    /// Build optimized, and install with manual and completions; DESTDIR is put in front of the prefix.
+    Install {
+        /// The directory to install below, as it will be used.
+        #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+        prefix: PathBuf,
+    },
     /// Build quietly, then become `executor run ARGS`.
     #[command(disable_help_flag = true)]
     Run {
@@ -54,6 +60,8 @@ pub(crate) enum Verb {
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
+    /// Ask the plugins what they can enforce here; write that to docs/capabilities, and the table into README.md.
+    Table,
     /// Check what no compiler and no linter checks: lengths, layers, names, homes.
     Tidy,
     /// Measure, and print a table beside the figures aimed at.
@@ -71,6 +79,8 @@ pub(crate) enum Verb {
 pub(crate) enum Measured {
     /// What finding a plugin and calling through the stable ABI costs, and how large a plugin is.
     Border,
+    /// What a start of the command costs beside one of a tiny program, and where the time goes.
+    Start,
 }
 
 /// How to build.

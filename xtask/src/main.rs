@@ -14,7 +14,9 @@ mod error;
 mod flags;
 mod install;
 mod new_plugin;
+mod place;
 mod run;
+mod table;
 mod tally;
 mod test;
 mod tidy;
@@ -46,10 +48,12 @@ fn main() -> ExitCode {
 fn carry_out(verb: Verb) -> Result {
     match verb {
         Verb::Build { release } => build::verb(release.into()),
+        Verb::Install { prefix } => install::verb(&prefix),
         Verb::Run { release, args } => run::run(release.into(), &args),
         Verb::Test { root } => test::verb(root),
         Verb::Conformance { plugin } => conformance::verb(&plugin),
         Verb::NewPlugin { name, dir } => new_plugin::verb(&name, &dir),
+        Verb::Table => table::verb(),
         Verb::Tidy => tidy::verb(),
         Verb::Bench { what } => bench::verb(what),
         Verb::Ci => ci::verb(),

@@ -24,7 +24,7 @@ pub(crate) fn words_after_run(words: &[OsString]) -> Option<(Profile, &[OsString
 /// Builds, then becomes `executor run args`. Returns only when that did not work.
 pub(crate) fn run(profile: Profile, args: &[OsString]) -> Result {
     let installed = build(&Workspace::find()?, profile, Progress::Quiet)?;
-    let program = installed.bin.join("executor");
+    let program = installed.executor();
     Err(Command::new(&program).arg("run").args(args).exec()).doing(format!("execute {}", program.display()))
 }
 

@@ -10,6 +10,8 @@ use crate::build::{Progress, build};
 use crate::cargo::Workspace;
 use crate::error::Result;
 use crate::flags::Profile;
+use crate::install;
+use crate::table;
 use crate::tally::{Stage, Tally};
 
 /// Where the suites find `bin` and `lib/executor/1`.
@@ -42,6 +44,10 @@ fn test(workspace: &Workspace, tally: &mut Tally, promised: &str) -> Result {
     for name in SUITES {
         tally.tests(&format!("suite {name}"), suite(workspace, name).env(REQUIRE, promised))?;
     }
+    tally.stage("install", install::trial(workspace).unwrap_or_else(|error| Stage::Failed(error.to_string())));
+    if let Err(error) = table::check(workspace, tally, has_root(promised)) {
+        tally.stage("what plugins enforce", Stage::Failed(error.to_string()));
+    }
     Ok(())
 }
 
@@ -50,6 +56,10 @@ pub(crate) fn suite(workspace: &Workspace, name: &str) -> Command {
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--package=executor-tests", "--test", name]).env(PREFIX, workspace.prefix());
     cargo
+}
+
+fn has_root(promised: &str) -> bool {
+    promised.split(',').any(|need| need.trim() == "root")
 }
 
 fn with_root(promised: &str) -> String {
@@ -65,5 +75,6 @@ mod tests {
     fn root_is_promised_beside_what_was_promised() {
         assert_eq!(with_root(""), "root");
         assert_eq!(with_root("root,cc"), "cc,root");
+        assert!(has_root("cc, root") && !has_root("") && !has_root("cc"));
     }
 }

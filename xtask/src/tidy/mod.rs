@@ -1,6 +1,7 @@
 //! `tidy`: the rules that no compiler and no linter checks.
 //!
 //! Every rule is a pure function over one file's path and text, and answers with findings: a line, and what to do there.
+//! README.md's table of what plugins enforce is held against docs/capabilities in the same way, as one text of several.
 //! `tests/fixtures` is left out: those are copies of other versions, kept as they were.
 
 mod examples;
@@ -16,6 +17,7 @@ use std::path::Path;
 use self::source::Source;
 use crate::cargo::Workspace;
 use crate::error::{Doing, Error, Result};
+use crate::table;
 
 /// A place that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +68,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
             println!("{}:{line}: {advice}", source.path);
             count += 1;
         }
+    }
+    for (path, index, advice) in table::findings(sources.iter().map(|source| (&*source.path, &*source.text))) {
+        println!("{path}:{}: {advice}", index + 1);
+        count += 1;
     }
     match count {
         0 => Ok(()),

@@ -4,15 +4,18 @@ use super::Finding;
 use super::source::{Source, has_word};
 
 const MOST_LINES: usize = 400;
+/// An example is read at a glance.
+const MOST_LINES_OF_AN_EXAMPLE: usize = 50;
 /// Directories of one machine, by their first component.
 const MACHINE_DIRS: [&str; 2] = ["work", "root"];
 
-/// A Rust file is at most 400 lines long, its tests included.
+/// A Rust file is at most 400 lines long, its tests included; an example at most 50.
 pub(super) fn length(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
-    let long = source.is_rust() && lines > MOST_LINES;
-    let advice = || format!("split this file: it has {lines} lines, {MOST_LINES} at most");
-    long.then(|| Finding::at(MOST_LINES, advice())).into_iter().collect()
+    let most = if source.place().0.contains(&"examples") { MOST_LINES_OF_AN_EXAMPLE } else { MOST_LINES };
+    let long = source.is_rust() && lines > most;
+    let advice = || format!("split this file: it has {lines} lines, {most} at most");
+    long.then(|| Finding::at(most, advice())).into_iter().collect()
 }
 
 /// A Rust file begins with `//!`: what it owns and what it refuses to do.
@@ -68,6 +71,7 @@ mod tests {
         assert_eq!(lines(length, "a.rs", &"x\n".repeat(401)), [401]);
         assert!(lines(length, "a.rs", &"x\n".repeat(400)).is_empty());
         assert!(lines(length, "a.md", &"x\n".repeat(401)).is_empty());
+        assert_eq!(lines(length, "loader/examples/a.rs", &"x\n".repeat(51)), [51]);
     }
 
     #[test]

@@ -10,15 +10,14 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::{MICROSECOND, MILLISECOND, duration};
 use crate::build::{PLUGINS, Progress, build, library};
 use crate::cargo::{Workspace, artefacts, run};
 use crate::error::{Doing, Error, Result};
-use crate::flags::{Measured, Profile};
+use crate::flags::Profile;
 use crate::new_plugin;
 use crate::test::PREFIX;
 
-const MICROSECOND: f64 = 1e3;
-const MILLISECOND: f64 = 1e6;
 /// Times aimed at, in nanoseconds. `call_over_plain` is what a call through the border takes above a plain one.
 const AIMS: [(&str, f64); 4] = [
     ("discover_cached", 2.0 * MILLISECOND),
@@ -35,13 +34,7 @@ const TEST_PLUGIN: &str = "EXECUTOR_TEST_PLUGIN";
 /// Medians in nanoseconds, by the benchmark's name.
 type Medians = BTreeMap<String, f64>;
 
-pub(crate) fn verb(what: Measured) -> Result {
-    match what {
-        Measured::Border => border(),
-    }
-}
-
-fn border() -> Result {
+pub(super) fn border() -> Result {
     let workspace = Workspace::find()?;
     let installed = build(&workspace, Profile::Release, Progress::Shown)?;
     let began = SystemTime::now();
@@ -124,14 +117,6 @@ fn times(medians: &Medians) -> (Vec<String>, Vec<&'static str>) {
 
 fn row(name: &str, measured: &str, aim: &str, above: bool) -> String {
     format!("{name:<28} {measured:>12} {aim:>12}{}", if above { "  above" } else { "" })
-}
-
-fn duration(nanoseconds: f64) -> String {
-    match nanoseconds.abs() {
-        time if time >= MILLISECOND => format!("{:.2} ms", nanoseconds / MILLISECOND),
-        time if time >= MICROSECOND => format!("{:.2} us", nanoseconds / MICROSECOND),
-        _ => format!("{nanoseconds:.1} ns"),
-    }
 }
 
 fn kilobytes(bytes: u64) -> String {
