@@ -35,22 +35,41 @@ impl Control {
         &self.0
     }
 
-    /// Sends the request and, beside its first bytes, the three descriptors.
-    pub(crate) fn request(&self, mut frame: &[u8], stdio: [RawFd; 3]) -> io::Result<()> {
+    /// Sends the request and, beside its first bytes, the three descriptors. While nobody reads it asks `given_up`, at
+    /// least once in each `look`.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` once that says so, and what sendmsg(2) says.
+    pub(crate) fn request(
+        &self,
+        mut frame: &[u8],
+        stdio: [RawFd; 3],
+        look: Duration,
+        given_up: impl Fn() -> bool,
+    ) -> io::Result<()> {
         let rights = [ControlMessage::ScmRights(&stdio)];
         let mut beside: &[ControlMessage<'_>] = &rights;
         while !frame.is_empty() {
             let part = [io::IoSlice::new(frame)];
-            match sendmsg::<()>(self.0.as_raw_fd(), &part, beside, no_signal(), None) {
+            match sendmsg::<()>(self.0.as_raw_fd(), &part, beside, no_signal() | MsgFlags::MSG_DONTWAIT, None) {
                 Ok(sent) => {
                     frame = frame.get(sent..).unwrap_or_default();
                     beside = &[];
                 }
                 Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if given_up() => return Err(io::ErrorKind::TimedOut.into()),
+                Err(Errno::EAGAIN) => self.await_room(look),
                 Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())
+    }
+
+    /// Waits until more can be sent, `time` at most.
+    fn await_room(&self, time: Duration) {
+        // However this ends, whoever sends sees for itself.
+        _ = poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], at_least(time));
     }
 
     /// Sends `order`; false when nobody is there to take it. Waits no longer than `patience` where earlier words to the
@@ -62,9 +81,7 @@ impl Control {
                 Ok(_) => return Ok(true),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) if Instant::now() < until => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    // However this ends, the loop sees for itself.
-                    _ = poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], at_least(left));
+                    self.await_room(until.saturating_duration_since(Instant::now()));
                 }
                 Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => return Ok(false),
                 Err(errno) => return Err(errno.into()),

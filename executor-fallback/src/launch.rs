@@ -50,9 +50,13 @@ impl Attempt {
         control.map_or(Ok(()), |control| control.order(Order::Kill, PATIENCE).map(drop))
     }
 
-    /// When it was stopped.
-    fn stopped(&self) -> Option<Instant> {
-        self.progress().stopped
+    fn is_stopped(&self) -> bool {
+        self.progress().stopped.is_some()
+    }
+
+    /// Whether it was stopped so long ago that nothing more is waited for.
+    fn is_given_up(&self) -> bool {
+        self.progress().stopped.is_some_and(|at| at.elapsed() >= PATIENCE)
     }
 
     /// Makes the way to the supervisor known, and sends it the stop that came first.
@@ -78,13 +82,13 @@ pub(crate) fn launch(
         || Error::new(ErrorKind::Busy, format!("start task {id}"), "it was stopped while it was being started");
     let frame = wire::frame(request).map_err(|source| Error::invalid(what(), source.to_string()))?;
     let (ours, theirs) = UnixStream::pair().map_err(|source| Error::from_io(what(), &source))?;
-    if attempt.stopped().is_some() {
+    if attempt.is_stopped() {
         return Err(stopped());
     }
     let mut supervisor = spawn(&ground.supervisor, id, theirs)?;
     let control = Arc::new(Control::new(ours));
     // A supervisor that is already gone may have left the reason: the reply counts for more than the failed sending.
-    let sent = control.request(&frame, stdio.numbers());
+    let sent = control.request(&frame, stdio.numbers(), LOOK, || attempt.is_given_up());
     if sent.is_err() {
         // It waits for the rest of the request: without an end of it, both would wait for ever. What it has to say can
         // still be read.
@@ -95,12 +99,14 @@ pub(crate) fn launch(
     let refusal = match answer {
         Ok(Some(Reply::Started)) => return Ok((control, supervisor)),
         Ok(Some(Reply::Refused(error))) => error,
-        Ok(None) => {
-            leave(&control, supervisor, &ground.leaving);
+        // It hangs, or is on its way out: the one starts nothing any more, and neither is waited for.
+        Ok(None) | Err(_) if attempt.is_stopped() => {
+            dismiss(&control);
+            ground.leaving.add(supervisor);
             return Err(stopped());
         }
-        Err(_) if attempt.stopped().is_some() => stopped(),
-        Err(source) => {
+        answer => {
+            let source = answer.err().unwrap_or(io::ErrorKind::TimedOut.into());
             let source = sent.err().unwrap_or(source);
             Error::from_io(what(), &source).with_kind(ErrorKind::Internal)
         }
@@ -113,11 +119,7 @@ pub(crate) fn launch(
 /// directory that it lies in.
 pub(crate) fn check_trust(path: &Path) -> Result<()> {
     let what = || format!("execute the supervisor {}", path.display());
-    let missing = |source: std::io::Error| {
-        let fix = format!("install {}, which belongs to the plugin", path.display());
-        Error::from_io(what(), &source).with_kind(ErrorKind::Unsupported).with_fix(fix)
-    };
-    let stat = std::fs::symlink_metadata(path).map_err(missing)?;
+    let stat = std::fs::symlink_metadata(path).map_err(|source| not_executed(path, &source))?;
     let refuse = |why: &str| {
         Error::new(ErrorKind::Denied, what(), why).with_fix(format!("chown root {0}; chmod go-w {0}", path.display()))
     };
@@ -139,17 +141,26 @@ fn spawn(path: &Path, id: &TaskId, control: UnixStream) -> Result<Child> {
     // end, is gone on return: else a supervisor that dies would not be seen.
     let mut command = Command::new(path);
     command.arg(id.to_string()).env_clear().stdin(Stream::from(std::os::fd::OwnedFd::from(control)));
-    command.stdout(Stream::null()).stderr(Stream::null()).spawn().map_err(|source| {
-        let what = format!("execute the supervisor {}", path.display());
-        let fix = format!("install {}, which belongs to the plugin", path.display());
-        Error::from_io(what, &source).with_kind(ErrorKind::Unsupported).with_fix(fix)
-    })
+    command.stdout(Stream::null()).stderr(Stream::null()).spawn().map_err(|source| not_executed(path, &source))
+}
+
+/// The error of a supervisor that cannot be executed; not found is what is told of a task's program.
+fn not_executed(path: &Path, source: &io::Error) -> Error {
+    let error = Error::from_io(format!("execute the supervisor {}", path.display()), source);
+    match error.kind() {
+        // Its host has too little of something: the supervisor is all right.
+        ErrorKind::Exhausted => error,
+        _ => {
+            let fix = format!("install {}, which belongs to the plugin", path.display());
+            error.with_kind(ErrorKind::Unsupported).with_fix(fix)
+        }
+    }
 }
 
 /// The supervisor's answer; none where it does not come soon after a stop.
 fn reply(control: &Control, attempt: &Attempt) -> io::Result<Option<Reply>> {
     while !control.is_readable(LOOK)? {
-        if attempt.stopped().is_some_and(|at| at.elapsed() >= PATIENCE) {
+        if attempt.is_given_up() {
             return Ok(None);
         }
     }
@@ -166,12 +177,7 @@ fn end(control: &Control, supervisor: &mut Child) {
     _ = supervisor.wait();
 }
 
-/// Makes sure that a supervisor which does not answer starts nothing once it does, and waits for nothing.
-fn leave(control: &Control, supervisor: Child, leaving: &Leaving) {
-    dismiss(control);
-    leaving.add(supervisor);
-}
-
+/// Lets a supervisor start nothing more, and kill whatever it runs.
 fn dismiss(control: &Control) {
     // No signal: where the host ignores SIGCHLD, the number may be another process's by now. One that has refused takes
     // no orders, any other obeys this or sees the end of file, and all of them exit. Hung up and not dropped: whoever stops

@@ -60,8 +60,13 @@ fn ask(prober: &Path, question: &Question<'_>) -> Answer {
         settings: question.settings.clone(),
     };
     let start = |error: io::Error| {
-        Refusal::new(Stage::Probe, format!("{} cannot be started: {error}", prober.display()))
-            .with_fix("install executor-probe beside the plugins again")
+        let refusal = Refusal::new(Stage::Probe, format!("{} cannot be started: {error}", prober.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                refusal.with_fix("install executor-probe beside the plugins again")
+            }
+            _ => refusal,
+        }
     };
     let (channel, theirs) = UnixStream::pair().map_err(start)?;
     let child = spawn(prober, theirs.into()).map_err(start)?;

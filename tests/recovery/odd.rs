@@ -36,6 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         traced("an_end_that_cannot_be_recorded_is_told_to_the_host_and_its_log", unrecorded),
         traced("a_task_ends_with_its_host_on_a_kernel_without_pidfds", without_pidfds),
         traced("a_start_that_hangs_in_the_directory_can_be_stopped_by_another", slow_directory),
+        traced("a_host_that_is_killed_while_a_start_hangs_leaves_nothing", slow_and_alone),
     ]
 }
 
@@ -166,8 +167,10 @@ fn unrecorded() -> Result<(), Failed> {
         truth(line.contains(words), || format!("{words:?} is not in {line:?}"))?;
     }
     drop(task);
+    until("its supervisor is gone", || place.processes("one").is_empty().then_some(()))?;
+    // By the plugin that has started it, with its next act.
     let reaped = || loader.open(&place.id("nobody")).is_err() && processes::zombies().is_empty();
-    until("its supervisor is reaped", || reaped().then_some(()))?;
+    until("it is reaped", || reaped().then_some(()))?;
     place.clean()?;
     say(&format!("10. a full disk at the end: the host knows, the record says lost, the log: {line}"));
     Ok(())
@@ -190,18 +193,23 @@ fn without_pidfds() -> Result<(), Failed> {
     Ok(())
 }
 
-fn slow_directory() -> Result<(), Failed> {
-    let stage = Stage::new()?;
-    let place = stage.place()?;
+/// A start that hangs in the change of directory, and the host that waits for it.
+fn slow_start(stage: &Stage, place: &Place) -> Result<Host, Failed> {
     // The first of the supervisor, and then the first of its child, which is counted by itself.
     let log = place.work("chdir");
     let options = format!("-o {} -e trace=chdir -e inject=chdir:delay_enter=2000000:when=1", log.display());
-    stage.trace_supervisor(&place, "one", &options)?;
-    let mut host = Host::new(&place)?;
-    host.order("start one exec sleep 1000")?;
-    let task = until("it is recorded", || place.open("one").ok())?;
+    stage.trace_supervisor(place, "one", &options)?;
+    let mut host = Host::new(place)?;
+    host.order("start one touch WORK/ran; exec sleep 1000")?;
     until("it hangs", || fs::read_to_string(&log).ok().filter(|text| text.matches("chdir(").count() >= 2))?;
-    let begun = Instant::now();
+    Ok(host)
+}
+
+fn slow_directory() -> Result<(), Failed> {
+    let stage = Stage::new()?;
+    let place = stage.place()?;
+    let mut host = slow_start(&stage, &place)?;
+    let (task, begun) = (place.open("one")?, Instant::now());
     task.kill()?;
     let answer = host.line()?;
     truth(begun.elapsed() < PROMPT, || format!("the start returned after {:?}", begun.elapsed()))?;
@@ -211,5 +219,17 @@ fn slow_directory() -> Result<(), Failed> {
     drop((task, host));
     place.clean()?;
     say("10. a working directory that does not answer: stopped by another");
+    Ok(())
+}
+
+/// Nobody has been told that the task runs, and nobody can be any more.
+fn slow_and_alone() -> Result<(), Failed> {
+    let stage = Stage::new()?;
+    let place = stage.place()?;
+    slow_start(&stage, &place)?.kill()?;
+    until("nothing is left", || (place.processes("one").is_empty() && place.no_record()).then_some(()))?;
+    same("it ran", place.work("ran").exists(), false)?;
+    place.clean()?;
+    say("10. a host killed while a start hangs: no task, no record");
     Ok(())
 }

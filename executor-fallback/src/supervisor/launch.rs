@@ -42,6 +42,8 @@ const ACT: &str = "start the task's main process";
 
 /// How long a child that was killed on its way may take to be gone: one that hangs in the kernel holds nobody up.
 const QUICK: Duration = Duration::from_millis(100);
+/// How long after the time limit a start is given up: longer than one takes that does not hang.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// A task whose program has been executed, and what reaches it from outside.
 pub(crate) struct Task<'a> {
@@ -76,7 +78,7 @@ pub(crate) fn launch(control: &UnixStream) -> Result<Task<'_>> {
     let outside = Outside::new(control, record(&request)?, host);
     // The limit counts from here, so that it is never longer than asked for.
     let times = Times::new(Instant::now(), request.resources.wall_time, spec.grace);
-    let mut start = Start { outside, times, early: Vec::new() };
+    let mut start = Start { outside, times, early: Vec::new(), doom: None };
     match start.run(plan, &request, owner.as_ref(), &limits) {
         Ok(running) => Ok(Task { running, outside: start.outside, times: start.times, early: start.early }),
         Err(error) => Err(start.take_back(error)),
@@ -99,6 +101,8 @@ struct Start<'a> {
     outside: Outside<'a>,
     times: Times,
     early: Vec<Signal>,
+    /// When it is given up.
+    doom: Option<Instant>,
 }
 
 impl Start<'_> {
@@ -118,6 +122,10 @@ impl Start<'_> {
         let main = sys::fork_into(move || child::run(plan, pen)).map_err(begin)?;
         let bytes = match self.hear(&mut report) {
             Ok(Some(bytes)) if bytes == [child::READY] => {
+                if self.doom.is_some() {
+                    // It runs, and ends of what it would have been given up for.
+                    self.times.stop(Instant::now(), Duration::ZERO);
+                }
                 let stop_signal = request.spec.stop_signal.unwrap_or(Signal::TERM);
                 return Ok(Running { main, children, started, stop_signal });
             }
@@ -144,25 +152,32 @@ impl Start<'_> {
             if self.is_over() {
                 return Ok(None);
             }
-            self.outside.doze(report.as_fd(), self.times.next());
+            self.outside.doze(report.as_fd(), earliest(self.doom, self.times.next()));
         }
     }
 
-    /// Takes the orders that have come, and says whether the task is to be killed.
+    /// Takes the orders that have come, and says whether the start is to be given up.
     fn is_over(&mut self) -> bool {
         let now = Instant::now();
+        // Nobody has been told that the task runs. Where nobody can be any more, it does not.
+        let mut killed = false;
         for order in self.outside.orders() {
             match order {
                 Order::Signal(signal) => self.early.push(signal),
                 Order::Stop(grace) => self.times.stop(now, grace),
-                Order::Kill => self.times.stop(now, Duration::ZERO),
+                Order::Kill => killed = true,
             }
         }
-        if !self.outside.host_holds_on() {
-            // Nobody has been told that the task runs, and nobody can be any more: it does not.
+        if killed || !self.outside.host_holds_on() {
             self.times.stop(now, Duration::ZERO);
+            self.doom = Some(now);
         }
-        self.times.kills(now)
+        if self.times.kills(now) {
+            // A limit may be shorter than any start takes: a task that is late is told as one, not as one that never ran.
+            let slack = if self.times.cause() == Cause::TimedOut { SLACK } else { Duration::ZERO };
+            self.doom = earliest(self.doom, Some(now + slack));
+        }
+        self.doom.is_some_and(|doom| doom <= now)
     }
 
     /// The refusal of a start that came to its end before its program, with `status` where that was seen. Whoever has
@@ -187,9 +202,8 @@ impl Start<'_> {
         match self.outside.live.discard() {
             Ok(()) => error,
             Err(left) => {
-                let fix = left.fix().or(error.fix()).unwrap_or_default();
-                let words = format!("{fix} (its record is left behind: {left})");
-                error.with_fix(words)
+                let fix = left.fix().or(error.fix()).unwrap_or("collect the task").to_owned();
+                error.with_fix(format!("{fix}; its record is left behind: {left}"))
             }
         }
     }
@@ -204,6 +218,11 @@ fn end(main: Pid, children: &UnixStream) -> Option<ExitStatus> {
     tree::clear(children, QUICK);
     status
 }
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
+}
+
 fn watch_children() -> io::Result<UnixStream> {
     let (children, bell) = UnixStream::pair()?;
     children.set_nonblocking(true)?;

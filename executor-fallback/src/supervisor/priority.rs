@@ -56,7 +56,10 @@ pub(crate) fn score_refusal(spec: &TaskSpec, errno: Errno) -> Error {
     match errno {
         Errno::ENOENT => error.with_kind(ErrorKind::Unsupported).with_fix("mount /proc"),
         Errno::EROFS => error.with_kind(ErrorKind::Denied).with_fix("mount /proc writable"),
-        _ => error.with_fix("ask for no less than the host itself has, or give the host CAP_SYS_RESOURCE"),
+        Errno::EACCES | Errno::EPERM => {
+            error.with_fix("ask for no less than the host itself has, or give the host CAP_SYS_RESOURCE")
+        }
+        _ => error,
     }
 }
 

@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn a_stranger_with_the_number_of_a_child_is_not_killed() {
         let script = "sleep 1000 >/dev/null & echo $!; read go; kill -TERM $!; wait $!; echo $?";
-        let mut parent =
-            Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let parent = parent.as_mut().expect("a shell");
+        let mut parent = Command::new("/bin/sh");
+        parent.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut parent = parent.spawn().expect("a shell");
         let mut said = BufReader::new(parent.stdout.take().expect("a pipe")).lines();
         let mut line = || said.next().expect("a line").expect("text");
         let stranger = Pid::from_raw(line().parse().expect("a number"));

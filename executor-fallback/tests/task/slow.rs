@@ -160,6 +160,19 @@ fn a_start_that_hangs_ends_at_the_time_limit() {
 }
 
 #[test]
+fn a_limit_that_is_shorter_than_a_start_takes_is_a_limit_and_no_refusal() {
+    let resources: Resources = serde_json::from_str(r#"{"wall_time_ms":1}"#).expect("well formed");
+    for _ in 0..10 {
+        let task = plugin().create(&format!("fallback.{}", TaskName::random()).parse().expect("an id"));
+        let task = task.expect("a task");
+        task.limit(&resources).expect("it is taken");
+        task.start(&sh("exec sleep 1000"), StdioFds::default()).expect("it starts");
+        let outcome = task.wait(Some(PATIENCE)).expect("known").expect("an end");
+        assert_eq!((outcome.ended, outcome.cause), (KILLED, Cause::TimedOut));
+    }
+}
+
+#[test]
 fn a_start_that_hung_goes_on_when_it_can() {
     let mut slow = Slow::new(&Resources::default());
     let lease = slow.lease.take();
@@ -193,22 +206,43 @@ fn number(path: &Path) -> Option<Pid> {
     text.strip_suffix('\n')?.parse().ok().map(Pid::from_raw)
 }
 
-#[test]
-fn a_supervisor_that_does_not_answer_holds_up_neither_a_stop_nor_the_start_that_was_stopped() {
+/// Starts a task of `spec` under a script that is no supervisor, writes who it is and then does `act`; stops the start. The
+/// script's process, and whoever has to reap it; the task is kept, and with it its end of the socket.
+fn stopped_under(act: &str, spec: TaskSpec) -> (Pid, FallbackPlugin, Arc<FallbackTask>) {
     let directory = directory();
     let pid = directory.path().join("pid");
-    // It ends with the end of its input: with every descriptor of the socket, whoever has one.
-    let script = format!("#!/bin/sh\necho $$ >{}; exec cat >/dev/null\n", pid.display());
+    let script = format!("#!/bin/sh\necho $$ >{}; {act}\n", pid.display());
     let plugin = FallbackPlugin::with_supervisor(file(&directory, "supervisor", &script, 0o755), state());
     let id: TaskId = format!("fallback.{}", TaskName::random()).parse().expect("an id");
     let task = Arc::new(plugin.create(&id).expect("a task"));
-    let answer = starting(&task, sh("exit 0"));
+    let answer = starting(&task, spec);
     eventually("it has been started", || number(&pid).is_some());
     stop(&task);
     let answer = answer.recv_timeout(PROMPT).expect("the start returns soon");
     refused(answer, "stopped while it was being started");
-    let supervisor = number(&pid).expect("it was started");
-    eventually("it is reaped with the next act", || plugin.open(&id).is_err() && !is_there(supervisor));
+    (number(&pid).expect("it was started"), plugin, task)
+}
+
+fn reaped(supervisor: Pid, plugin: &FallbackPlugin) {
+    let nobody: TaskId = "fallback.nobody".parse().expect("an id");
+    eventually("it is reaped with the next act", || plugin.open(&nobody).is_err() && !is_there(supervisor));
+}
+
+#[test]
+fn a_supervisor_that_does_not_answer_holds_up_neither_a_stop_nor_the_start_that_was_stopped() {
+    // It ends with the end of its input: with every descriptor of the socket, whoever has one.
+    let (supervisor, plugin, _task) = stopped_under("exec cat >/dev/null", sh("exit 0"));
+    reaped(supervisor, &plugin);
+}
+
+#[test]
+fn a_supervisor_that_does_not_read_holds_up_neither_a_stop_nor_the_start_that_was_stopped() {
+    let mut spec = sh("exit 0");
+    // More than a socket takes while nobody reads.
+    spec.args.push("x".repeat(4 << 20).into());
+    let (supervisor, plugin, _task) = stopped_under("exec sleep 1000", spec);
+    nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGKILL).expect("it is ours, and not reaped");
+    reaped(supervisor, &plugin);
 }
 
 #[test]

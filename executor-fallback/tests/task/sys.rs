@@ -22,6 +22,6 @@ use nix::unistd::Pid;
 pub(crate) fn hold_up(file: &File, owner: Pid) -> nix::Result<()> {
     // SAFETY: fcntl(2) with this command takes a descriptor, borrowed for the call, and a number.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETOWN, owner.as_raw()) })?;
-    // SAFETY: as above.
+    // SAFETY: fcntl(2) with this command takes the same descriptor and a number, and keeps nothing of this process.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) }).map(drop)
 }
