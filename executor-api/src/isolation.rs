@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::support::{Demand, Demands, Feature};
-use crate::text::{is_default, optional, word};
+use crate::text::{is_default, optional, word, words};
 use crate::units::Bytes;
 
 /// Which network a task has.
@@ -205,7 +205,8 @@ pub struct Isolation {
     #[serde(skip_serializing_if = "is_default")]
     pub tmpfs: Vec<Tmpfs>,
     /// Devices beyond the default few, by their absolute path on the host.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(with = "words", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::schema::Word>"))]
     pub devices: Vec<PathBuf>,
 }
 

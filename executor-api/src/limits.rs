@@ -185,6 +185,20 @@ const RLIMITS: [&str; 16] = [
     "stack",
 ];
 
+/// Refuses a size that nothing can be done in, and that was meant in another unit.
+fn not_too_small(name: &str, size: Bytes) -> Result<()> {
+    if size >= LEAST_MEMORY {
+        return Ok(());
+    }
+    let error = Error::invalid(format!("limit {name} to {} bytes", size.get()), "too small; the least is 1M");
+    Err(match size.get() {
+        0 => error,
+        // A bare number, most likely.
+        megabytes @ ..65536 => error.with_fix(format!("did you mean {megabytes}M?")),
+        _ => error.with_fix("ask for 1M or more"),
+    })
+}
+
 impl Resources {
     /// Checks what no single type can: that the limits fit each other.
     ///
@@ -195,12 +209,10 @@ impl Resources {
     ///
     /// Example: [limits](self#examples).
     pub fn validate(&self) -> Result<()> {
-        let memory = self.memory.unwrap_or(Bytes::new(u64::MAX));
-        if memory < LEAST_MEMORY {
-            let what = format!("limit memory to {} bytes", memory.get());
-            let fix = format!("did you mean {}M?", memory.get());
-            return Err(Error::invalid(what, "too small to start anything; the least is 1M").with_fix(fix));
+        for (name, size) in [("memory", self.memory), ("memory_soft", self.memory_soft), ("disk", self.disk)] {
+            size.map_or(Ok(()), |size| not_too_small(name, size))?;
         }
+        let memory = self.memory.unwrap_or(Bytes::new(u64::MAX));
         if self.memory_soft.is_some_and(|soft| soft > memory) {
             return Err(Error::invalid("limit memory_soft", "it is above the memory limit"));
         }
@@ -289,6 +301,8 @@ mod tests {
             assert!(error.to_string().contains(why), "{json}: {error}");
         };
         refused(r#"{"memory_bytes":512}"#, "the least is 1M");
+        refused(r#"{"memory_soft_bytes":512}"#, "limit memory_soft to 512 bytes");
+        refused(r#"{"disk_bytes":64000}"#, "the least is 1M");
         refused(r#"{"memory_bytes":2097152,"memory_soft_bytes":4194304}"#, "above the memory limit");
         refused(r#"{"swap_bytes":0}"#, "none is given");
         refused(r#"{"wall_time_ms":0}"#, "1 ms");
@@ -301,8 +315,8 @@ mod tests {
 
     #[test]
     fn every_limit_is_a_demand() {
-        let json = r#"{"memory_bytes":1048576,"memory_soft_bytes":1,"swap_bytes":0,"cpu_mhz":2,"cpus_milli":10,
-            "cpuset":[0],"pids":1,"io_weight":10,"io":[{"device":"/d","reads_per_second":1}],"disk_bytes":1,
+        let json = r#"{"memory_bytes":1048576,"memory_soft_bytes":1048576,"swap_bytes":0,"cpu_mhz":2,"cpus_milli":10,
+            "cpuset":[0],"pids":1,"io_weight":10,"io":[{"device":"/d","reads_per_second":1}],"disk_bytes":1048576,
             "rlimits":{"core":{"soft":0,"hard":0}},"cpu_time_ms":1,"wall_time_ms":1,"cgroup_parent":"/a"}"#;
         let resources: Resources = serde_json::from_str(json).expect("well formed");
         resources.validate().expect("they fit each other");

@@ -111,7 +111,12 @@ use Use::{Passage, Secret, Writable};
 fn directory(parent: Option<&OwnedFd>, path: &Path, purpose: Use) -> Result<OwnedFd> {
     let act = |errno: Errno| {
         let error = Error::from_io(format!("make the directory {}", path.display()), &errno.into());
-        if matches!(errno, Errno::ENOTDIR | Errno::ELOOP) { error.with_kind(crate::ErrorKind::Exists) } else { error }
+        match errno {
+            Errno::ENOTDIR | Errno::ELOOP => error.with_kind(crate::ErrorKind::Exists),
+            // Not found is what hosts are told of programs.
+            Errno::ENOENT => error.with_kind(crate::ErrorKind::InvalidSpec).with_fix("make its parent"),
+            _ => error,
+        }
     };
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     let opened_parent;

@@ -100,16 +100,16 @@ pub(crate) mod optional {
     }
 }
 
-/// `#[serde(with = "text::words")]` for a list of words.
+/// `#[serde(with = "text::words")]` for a list of words or paths.
 pub(crate) mod words {
-    use super::{Deserialize, Deserializer, In, OsString, Out, Serializer};
+    use super::{Deserialize, Deserializer, In, OsStr, OsString, Out, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(words.iter().map(|word| Out(word)))
+    pub(crate) fn serialize<T: AsRef<OsStr>, S: Serializer>(words: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(words.iter().map(|word| Out(word.as_ref())))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OsString>, D::Error> {
-        Vec::<In>::deserialize(deserializer).map(|words| words.into_iter().map(|word| word.0).collect())
+    pub(crate) fn deserialize<'de, T: From<OsString>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+        Vec::<In>::deserialize(from).map(|words| words.into_iter().map(|word| word.0.into()).collect())
     }
 }
 

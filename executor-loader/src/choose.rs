@@ -143,11 +143,14 @@ fn nothing_fits(asked: Option<&PluginName>, offers: &[Offer<'_>], unfit: Vec<(Pl
         let why = format!("not installed; found: {}", if known.is_empty() { "none".into() } else { known.join(", ") });
         reasons.push((asked.clone(), Shortfall { why, fix: String::new() }));
     }
-    // With one plugin in question its fix is the fix; with several they would contradict each other.
+    // With several plugins in question each fix is one's own: they can contradict each other.
     let fix = match reasons.as_slice() {
         [(_, only)] => only.fix.clone(),
         [] => "install plugins into a directory that `executor plugins` lists, or give --plugin-path".into(),
-        _ => String::new(),
+        several => {
+            let fixes = several.iter().filter(|(_, shortfall)| !shortfall.fix.is_empty());
+            fixes.map(|(plugin, shortfall)| format!("{plugin}: {}", shortfall.fix)).collect::<Vec<_>>().join("; ")
+        }
     };
     NoPlugin { reasons, fix }
 }

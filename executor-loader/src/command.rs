@@ -10,8 +10,8 @@ use executor_api::abi::PluginHandle;
 use executor_api::limits::Rlimit;
 use executor_api::units::{Bytes, Cpus, Pids};
 use executor_api::{
-    Account, Applied, Demand, Demands, Enforcement, ErrorKind, Feature, PluginName, Resources, StdioFds, TaskDir,
-    TaskId, TaskName, TaskSpec,
+    Account, Demand, Demands, Enforcement, Feature, PluginName, Resources, StdioFds, TaskDir, TaskId, TaskName,
+    TaskSpec,
 };
 
 use crate::choose::Choice;
@@ -195,6 +195,14 @@ impl Command {
         self
     }
 
+    /// The name that it was given.
+    ///
+    /// Example: [`Loader::open`].
+    #[must_use]
+    pub fn task_name(&self) -> Option<&TaskName> {
+        self.name.as_ref()
+    }
+
     /// Runs it with this plugin or not at all.
     ///
     /// Example: [`Command`].
@@ -212,10 +220,12 @@ impl Command {
         self
     }
 
-    /// Makes the whole default isolation a condition, not a wish.
+    /// Makes the whole default isolation a condition, not a wish, and with it all else that is asked for.
     ///
     /// Example: [`Command`].
     pub fn require_isolation(&mut self) -> &mut Self {
+        self.spec.enforcement = Enforcement::Strict;
+        self.resources.enforcement = Enforcement::Strict;
         self.spec.isolation.profile = Demand::Required;
         self
     }
@@ -227,6 +237,14 @@ impl Command {
     /// Example: [`Command::resources_mut`].
     pub fn spec_mut(&mut self) -> &mut TaskSpec {
         &mut self.spec
+    }
+
+    /// What its streams are connected to: standard input, output and error.
+    ///
+    /// Example: [`Stdio`].
+    #[must_use]
+    pub fn streams(&self) -> [&Stdio; 3] {
+        [&self.stdin, &self.stdout, &self.stderr]
     }
 
     /// What the task is told beside its limits, as it was set.
@@ -314,7 +332,7 @@ impl Command {
         let id = TaskId::new(&plugin, &self.name.clone().unwrap_or_else(TaskName::random));
         let plugin = loader.plugin(&plugin)?;
         let kept = self.stdout.is_kept() || self.stderr.is_kept();
-        let place = kept.then(|| place(loader, &id)).transpose()?;
+        let place = kept.then(|| Place::make(loader.records()?.state_dir(), &id).map_err(Error::from)).transpose()?;
         match self.start_as(&id, &plugin, place.as_ref()) {
             Err(error) => {
                 // The reason for the failed start counts for more; a place that stays is a stray for `collect_ended`.
@@ -361,35 +379,10 @@ impl Command {
     }
 }
 
-/// The place of what the task prints.
-fn place(loader: &Loader, id: &TaskId) -> Result<Place> {
-    let made = loader.records().and_then(|records| Ok(Place::make(records.state_dir(), id)?));
-    made.map_err(|error| match error {
-        // Of a start, not found says that the program is not there.
-        Error::Task(error) if error.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::InvalidSpec).into(),
-        error => error,
-    })
-}
-
 impl Stdio {
     /// The stream for one start: a descriptor is given away with it.
     fn for_start(&mut self) -> Self {
         let again = self.again();
         mem::replace(self, again)
     }
-}
-
-/// What [`Task::applied`] and a choice say was not enforced, in one line; none where all was.
-///
-/// # Examples
-///
-/// ```
-/// use executor_loader::not_enforced_line;
-///
-/// assert_eq!(not_enforced_line(&executor_api::Applied::default()), None);
-/// ```
-#[must_use]
-pub fn not_enforced_line(applied: &Applied) -> Option<String> {
-    let names: Vec<&str> = applied.not_enforced.iter().map(|missing| &*missing.feature).collect();
-    (!names.is_empty()).then(|| format!("not enforced: {}", names.join(", ")))
 }

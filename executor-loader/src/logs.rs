@@ -11,12 +11,13 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use executor_api::record::Record;
 use executor_api::{Error, Output, TaskId, TaskName};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::libc;
 
 /// The files that a task's standard streams go to, where they go to files.
 ///
@@ -41,11 +42,22 @@ impl Logs {
         Self { stdout: file("stdout"), stderr: file("stderr") }
     }
 
-    /// The directory that was made for them in `state`, if one was.
-    pub(crate) fn kept_in(&self, state: &Path) -> Option<PathBuf> {
+    /// The directory that was made for the output of the task `id` in `state`, if one was. No other place that a record
+    /// names is ever removed.
+    pub(crate) fn kept_in(&self, state: &Path, id: &TaskId) -> Option<PathBuf> {
+        let logs = logs(state);
         let parents = [&self.stdout, &self.stderr].into_iter().flatten().filter_map(|file| file.parent());
-        parents.map(Path::to_path_buf).find(|dir| dir.parent() == Some(&*logs(state)))
+        let names = parents.filter(|dir| dir.parent() == Some(&*logs)).filter_map(|dir| dir.file_name()?.to_str());
+        let mut own = names.filter(|name| task_of(name).as_ref() == Some(id));
+        own.next().map(|name| logs.join(name))
     }
+}
+
+/// The task that a directory with this name was made for.
+pub(crate) fn task_of(name: &str) -> Option<TaskId> {
+    let (id, random) = name.rsplit_once('.')?;
+    TaskName::new(random).ok()?;
+    id.parse().ok()
 }
 
 /// The directory of one task's output, from before its start.
@@ -109,8 +121,12 @@ pub(crate) fn remove_strays(state: &Path, names: impl Fn(&Path) -> bool) -> Vec<
 }
 
 fn remove_stray(dir: &Path, names: impl Fn(&Path) -> bool) -> Result<(), Error> {
-    let opened = match File::open(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    // What is no directory was not made here, and must not hold anybody up.
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let opened = match File::options().read(true).custom_flags(flags.bits()).open(dir) {
+        Err(error) if [Some(libc::ENOENT), Some(libc::ENOTDIR), Some(libc::ELOOP)].contains(&error.raw_os_error()) => {
+            return Ok(());
+        }
         opened => opened.map_err(|error| failed("open", dir, &error))?,
     };
     // Locked: its task is being started. The record is looked for under the lock, so that no start comes between.
@@ -160,9 +176,17 @@ mod tests {
     fn only_a_directory_that_was_made_for_logs_goes_with_the_record() {
         let state = Path::new("/run/executor");
         let logs = |path: &str| Logs { stdout: Some(path.into()), stderr: None };
-        assert_eq!(logs("/run/executor/logs/a.b.c/stdout").kept_in(state), Some("/run/executor/logs/a.b.c".into()));
-        for path in ["/srv/out", "/run/executor/logs/stdout", "/run/executor/logs/a/b/stdout", "/run/executor/x"] {
-            assert_eq!(logs(path).kept_in(state), None, "{path}");
+        let own = "/run/executor/logs/fallback.one.tabc";
+        assert_eq!(logs(&format!("{own}/stdout")).kept_in(state, &id()), Some(own.into()));
+        for path in [
+            "/srv/out",
+            "/run/executor/logs/stdout",
+            "/run/executor/logs/../out",
+            "/run/executor/logs/mine/out",
+            "/run/executor/logs/fallback.other.tabc/stdout",
+            "/run/executor/logs/fallback.one.tabc/b/stdout",
+        ] {
+            assert_eq!(logs(path).kept_in(state, &id()), None, "{path}");
         }
     }
 }

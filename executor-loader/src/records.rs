@@ -62,7 +62,11 @@ impl Records {
     /// Example: [`Records`].
     pub fn open(state: Option<PathBuf>) -> Result<Self> {
         let state = state.map_or_else(StateDir::default_path, Ok)?;
-        Ok(Self { dir: StateDir::open(&state)?, state })
+        let dir = StateDir::open(&state)?;
+        // One spelling, whatever links lead there: what records name is compared with it.
+        let real = state.canonicalize();
+        let state = real.map_err(|error| TaskError::from_io(format!("find {}", state.display()), &error))?;
+        Ok(Self { dir, state })
     }
 
     /// The directory that they are in.
@@ -95,12 +99,11 @@ impl Records {
         Ok(self.dir.find(id)?)
     }
 
-    /// The id that a person means by `word`: a whole id, a task's name without the plugin, or the beginning of either
-    /// where only one task has it.
+    /// The id that a person means by `word`: a whole id, or a task's name without the plugin.
     ///
     /// # Errors
     ///
-    /// `NotFound` when no task is meant, `InvalidSpec` when several are: the error names them.
+    /// `NotFound` when no task is meant, `InvalidSpec` when several plugins have one: the error names them.
     ///
     /// # Examples
     ///
@@ -121,8 +124,8 @@ impl Records {
         let ids = self.list()?;
         let whole = |id: &&TaskId| id.to_string() == text;
         let name = |id: &&TaskId| id.name().as_str() == text;
-        let beginning = |id: &&TaskId| id.to_string().starts_with(text) || id.name().as_str().starts_with(text);
-        let by: [&dyn Fn(&&TaskId) -> bool; 3] = [&whole, &name, &beginning];
+        // Nothing less than the whole of either: `build-7` must not mean `build-70` once the former is gone.
+        let by: [&dyn Fn(&&TaskId) -> bool; 2] = [&whole, &name];
         for means in by {
             match ids.iter().filter(means).collect::<Vec<_>>().as_slice() {
                 [] => (),
@@ -163,7 +166,7 @@ impl Records {
     /// Example: [`Loader::collect`](crate::Loader::collect).
     pub fn collect(&self, id: &TaskId) -> Result<()> {
         // A record that cannot be read names no files; those become strays, and go with the next `collect_ended`.
-        let kept = self.dir.find(id).ok().and_then(|found| Logs::of(&found.record).kept_in(&self.state));
+        let kept = self.dir.find(id).ok().and_then(|found| Logs::of(&found.record).kept_in(&self.state, id));
         self.dir.collect(id)?;
         Ok(kept.map_or(Ok(()), |dir| logs::remove(&dir))?)
     }
@@ -186,12 +189,12 @@ impl Records {
         Ok(collected)
     }
 
-    /// Whether the record of a task says that its logs are in `dir`, or cannot be asked.
+    /// Whether the task that `dir` was made for is recorded and may have its logs there.
     fn names(&self, dir: &Path) -> bool {
-        let name = dir.file_name().and_then(OsStr::to_str).and_then(|name| name.rsplit_once('.'));
-        let Some(Ok(id)) = name.map(|(id, _)| id.parse::<TaskId>()) else { return false };
+        let Some(id) = dir.file_name().and_then(OsStr::to_str).and_then(logs::task_of) else { return true };
         match self.dir.find(&id) {
-            Ok(found) => Logs::of(&found.record).kept_in(&self.state).as_deref() == Some(dir),
+            // A record that names none may be of a version that says it otherwise.
+            Ok(found) => Logs::of(&found.record).kept_in(&self.state, &id).is_none_or(|kept| kept == dir),
             Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
@@ -212,22 +215,26 @@ mod tests {
     }
 
     #[test]
-    fn a_word_means_a_task_by_id_by_name_or_by_their_beginning() {
-        let (_place, records) = records(&["fallback.build-7", "fallback.build-70", "linux.web", "linux.web-2"]);
+    fn a_word_means_a_task_by_its_whole_id_or_name() {
+        let (_place, records) = records(&["fallback.build-70", "linux.web", "fallback.both", "linux.both"]);
         let meant = |word: &str| records.resolve(word).map(|id| id.to_string()).map_err(|error| error.to_string());
-        for (word, id) in [
-            ("fallback.build-7", "fallback.build-7"),
-            ("build-7", "fallback.build-7"),
-            ("web", "linux.web"),
-            ("web-", "linux.web-2"),
-            ("linux.web-", "linux.web-2"),
-        ] {
+        for (word, id) in [("linux.web", "linux.web"), ("web", "linux.web"), ("linux.both", "linux.both")] {
             assert_eq!(meant(word), Ok(id.to_owned()), "{word}");
         }
-        for word in ["buil", "fallback", "linux.we"] {
-            assert!(meant(word).is_err_and(|error| error.contains("it can mean")), "{word}");
-        }
-        for word in ["", "..", "../..", "uild-7", "*", "-h;id", "a\nb", &"a".repeat(5000)] {
+        assert!(meant("both").is_err_and(|error| error.contains("it can mean fallback.both, linux.both")));
+        for word in [
+            "build-7",
+            "fallback.build-7",
+            "linux",
+            "",
+            "..",
+            "../..",
+            "uild-7",
+            "*",
+            "-h;id",
+            "a\nb",
+            &"a".repeat(5000),
+        ] {
             assert!(meant(word).is_err_and(|error| error.contains("there is no such task")), "{word}");
         }
     }

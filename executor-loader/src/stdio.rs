@@ -1,5 +1,6 @@
 //! What a task's standard streams are connected to, in the manner of `std::process::Stdio`.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -82,6 +83,20 @@ impl Stdio {
 
     fn given(fd: impl Into<OwnedFd>) -> Self {
         Self(Kind::Given(fd.into()))
+    }
+}
+
+impl fmt::Display for Stdio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Null => f.write_str("nothing"),
+            Kind::Inherit => f.write_str("that of this process"),
+            Kind::Piped => f.write_str("a pipe"),
+            Kind::Given(_) => f.write_str("a descriptor"),
+            Kind::Path { path, append: false } => write!(f, "the file {}", path.display()),
+            Kind::Path { path, append: true } => write!(f, "the end of the file {}", path.display()),
+            Kind::Kept => f.write_str("a file that is kept with the record"),
+        }
     }
 }
 

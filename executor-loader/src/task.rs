@@ -229,3 +229,18 @@ impl Task {
         &self.handle
     }
 }
+
+/// What [`Task::applied`] and a choice say was not enforced, in one line; none where all was.
+///
+/// # Examples
+///
+/// ```
+/// use executor_loader::not_enforced_line;
+///
+/// assert_eq!(not_enforced_line(&executor_api::Applied::default()), None);
+/// ```
+#[must_use]
+pub fn not_enforced_line(applied: &Applied) -> Option<String> {
+    let names: Vec<&str> = applied.not_enforced.iter().map(|missing| &*missing.feature).collect();
+    (!names.is_empty()).then(|| format!("not enforced: {}", names.join(", ")))
+}

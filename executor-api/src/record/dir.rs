@@ -53,13 +53,19 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// `InvalidSpec` for a relative path; `Denied` for a directory of another user, or one that others have rights on;
+    /// `InvalidSpec` for a relative path, or one whose parent is not there; `Denied` for a directory of another user, or one that others have rights on;
     /// what mkdir(2) says.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         crate::isolation::absolute(&path)?;
         for dir in [&path, &path.join("tasks")] {
             match DirBuilder::new().mode(0o700).create(dir) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Not found is what hosts are told of tasks and programs.
+                    return Err(failed("make", dir)(error)
+                        .with_kind(ErrorKind::InvalidSpec)
+                        .with_fix("make its parent"));
+                }
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("make", dir)(error)),
                 _ => check_dir(dir)?,
             }

@@ -102,7 +102,7 @@ pub struct Record {
     #[serde(default)]
     pub supervisor: Process,
     /// Resource groups that were made for the task, to be removed when it is collected.
-    #[serde(default)]
+    #[serde(default, with = "words")]
     pub groups: Vec<PathBuf>,
 }
 

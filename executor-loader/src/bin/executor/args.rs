@@ -27,7 +27,8 @@ Examples:
   executor stop nap
 
 Exit codes of run and wait: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; 126 cannot
-execute; 127 not found. Of the others: 0, 1 failed, 2 usage, 4 doctor found problems. No such task: 3 everywhere.";
+execute; 127 not found. start: 0, or one of the last three. Of the others: 0, 1 failed, 2 usage, 4 doctor found
+problems. No such task: 3 everywhere.";
 
 const EXIT_CODES: &str = "Exit codes: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; \
                           126 cannot execute; 127 not found.";
@@ -36,21 +37,22 @@ const EXIT_CODES: &str = "Exit codes: the command's own; 128+N on signal N; 124 
 #[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Look for plugins in DIR first; can be given again
+    /// Look for plugins in DIR first; can be given again [EXECUTOR_PLUGIN_PATH]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) plugin_path: Vec<PathBuf>,
-    /// Take only plugins whose digest is in FILE, in the format of sha256sum
-    #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_LOCK_FILE")]
+    /// Take only plugins whose digest is in FILE, in the format of sha256sum [EXECUTOR_LOCK_FILE]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) lock_file: Option<PathBuf>,
-    /// Take only plugins signed with the minisign public key in FILE; can be given again
-    #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_PUBLIC_KEY")]
+    /// Take only plugins signed with the minisign public key in FILE; can be given again [EXECUTOR_PUBLIC_KEY]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) public_key: Vec<PathBuf>,
     /// Keep records of tasks in DIR; by default /run/executor for root, else executor in $XDG_RUNTIME_DIR
-    #[arg(long, value_name = "DIR", global = true, env = "EXECUTOR_STATE_DIR")]
+    /// [EXECUTOR_STATE_DIR]
+    #[arg(long, value_name = "DIR", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Read settings from FILE only; by default from /etc/executor/config.toml and executor/config.toml in
-    /// $XDG_CONFIG_HOME
-    #[arg(long, value_name = "FILE", global = true, env = "EXECUTOR_CONFIG")]
+    /// $XDG_CONFIG_HOME; root reads the former alone [EXECUTOR_CONFIG]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// Colour what is printed
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
@@ -116,7 +118,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) options: TaskOptions,
     /// Write how it ended, what it used and what was enforced to FILE or to the open descriptor N, as JSON
-    #[arg(long, value_name = "FILE|fd:N", value_parser = values::report_to, help_heading = "Behaviour")]
+    #[arg(long, value_name = "FILE|fd:N", value_parser = values::report_to, conflicts_with = "dry_run")]
+    #[arg(help_heading = "Behaviour")]
     pub(crate) report: Option<ReportTo>,
     /// Print the plan of --dry-run as JSON
     #[arg(long, requires = "dry_run", help_heading = "Behaviour")]
@@ -137,7 +140,7 @@ pub(crate) struct Start {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Wait {
-    /// The task: its id, its name, or the beginning of either
+    /// The task, by its id or its name
     #[arg(value_name = "ID")]
     pub(crate) id: OsString,
     /// Remove its record and what it printed afterwards
@@ -187,7 +190,7 @@ pub(crate) struct Listing {
 /// Options of whatever shows one task.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct OneTask {
-    /// The task: its id, its name, or the beginning of either
+    /// The task, by its id or its name
     #[arg(value_name = "ID")]
     pub(crate) id: OsString,
     /// Print JSON
@@ -198,7 +201,7 @@ pub(crate) struct OneTask {
 /// Options of `logs`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Logs {
-    /// The task: its id, its name, or the beginning of either
+    /// The task, by its id or its name
     #[arg(value_name = "ID")]
     pub(crate) id: OsString,
     /// Go on until the task has ended

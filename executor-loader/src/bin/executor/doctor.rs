@@ -71,8 +71,9 @@ fn line(finding: &Finding) -> String {
         State::Problem => ("problem", AnsiColor::Red),
     };
     let style = Style::new().fg_color(Some(color.into()));
-    let fix = if finding.fix.is_empty() { String::new() } else { format!("         fix: {}\n", finding.fix) };
-    format!("{style}{word:<8}{style:#} {}\n{fix}", finding.what)
+    let fix =
+        if finding.fix.is_empty() { String::new() } else { format!("         fix: {}\n", print::plain(&finding.fix)) };
+    format!("{style}{word:<8}{style:#} {}\n{fix}", print::plain(&finding.what))
 }
 
 fn look(global: &Global) -> Vec<Finding> {

@@ -3,16 +3,19 @@
 //! JSON where the name ends in `.json`, TOML where it ends in `.toml`, else whichever it can be read as. What is not known
 //! is refused: a limit with a misspelt name must not be ignored.
 
-use std::fs::OpenOptions;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use executor_loader::Error;
 use executor_loader::executor_api::{
     Error as TaskError, ErrorKind, PluginName, Resources, TaskDir, TaskName, TaskSpec,
 };
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,8 @@ use serde_json::Value;
 
 /// The largest file that is read.
 const LARGEST: u64 = 4 << 20;
+/// How long whoever is to write a file may take to begin.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A whole task: what `--spec` reads.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -46,19 +51,20 @@ pub(crate) struct Given {
 
 /// Reads the task in the file `path`.
 pub(crate) fn task(path: &Path) -> Result<Given, Error> {
-    let value: Value = read(path, "read the task in")?;
-    let streams = ["stdin", "stdout", "stderr"];
+    const ACT: &str = "read the task in";
+    let text = text(path, ACT)?;
+    // Straight from the text: what is given twice is refused, and not dropped on the way.
+    let document: Document = parse(path, ACT, &text)?;
+    let value: Value = parse(path, ACT, &text)?;
     let named = |stream: &&str| value.get("spec").is_some_and(|spec| spec.get(stream).is_some());
-    let streams = streams.into_iter().filter(named).collect();
-    let document = serde_json::from_value(value).map_err(|error| invalid("read the task in", path, &error))?;
+    let streams = ["stdin", "stdout", "stderr"].into_iter().filter(named).collect();
     Ok(Given { document, streams })
 }
 
-/// Reads the file `path` as a `T`.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path, act: &str) -> Result<T, Error> {
-    let text = text(path, act)?;
-    let json = || serde_json::from_str(&text).map_err(|error| invalid(act, path, &error));
-    let toml = || toml::from_str(&text).map_err(|error| invalid(act, path, &error.message()));
+/// Reads `text`, which stands in the file `path`, as a `T`.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, act: &str, text: &str) -> Result<T, Error> {
+    let json = || serde_json::from_str(text).map_err(|error| invalid(act, path, &error));
+    let toml = || toml::from_str(text).map_err(|error| invalid(act, path, &error.message()));
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => json(),
         Some("toml") => toml(),
@@ -69,18 +75,39 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path, act: &str) -> Result<T, Err
 
 /// The text of the file `path`, whatever may lie there.
 pub(crate) fn text(path: &Path, act: &str) -> Result<String, Error> {
-    let failed = |error: std::io::Error| {
-        // Not found is what is told of programs.
-        TaskError::from_io(format!("{act} {}", path.display()), &error).with_kind(ErrorKind::InvalidSpec)
-    };
     // A FIFO that nobody writes to must not hold this command up.
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(failed)?;
+    let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    content(opened.map_err(|error| unread(act, path, &error))?, path, act)
+}
+
+/// The whole of `file`, which was opened by `path` without waiting.
+pub(crate) fn content(file: File, path: &Path, act: &str) -> Result<String, Error> {
+    let failed = |error: io::Error| unread(act, path, &error);
+    let is_file = file.metadata().map_err(failed)?.is_file();
+    if !is_file {
+        // Somebody is to write to it: a shell's <(…), a pipe. Nobody at all would look like an empty file.
+        let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, patience).map_err(|errno| failed(errno.into()))? == 0 {
+            return Err(invalid(act, path, &format!("nobody has written to it for {} s", PATIENCE.as_secs())));
+        }
+        let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL).map_err(|errno| failed(errno.into()))?);
+        fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map_err(|errno| failed(errno.into()))?;
+    }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST {
         return Err(invalid(act, path, &format!("it is larger than {} MiB", LARGEST >> 20)));
     }
+    if bytes.is_empty() && !is_file {
+        return Err(invalid(act, path, &"whoever had it open wrote nothing"));
+    }
     String::from_utf8(bytes).map_err(|_| invalid(act, path, &"it is not UTF-8"))
+}
+
+fn unread(act: &str, path: &Path, error: &io::Error) -> Error {
+    // Not found is what is told of programs.
+    TaskError::from_io(format!("{act} {}", path.display()), error).with_kind(ErrorKind::InvalidSpec).into()
 }
 
 fn invalid(act: &str, path: &Path, why: &dyn std::fmt::Display) -> Error {
@@ -119,6 +146,15 @@ mod tests {
         ] {
             let error = read_as("", text).expect_err(text);
             assert!(error.contains("unknown field"), "{error}");
+        }
+        for text in [
+            r#"{"resources":{"pids":8},"resources":{}}"#,
+            r#"{"resources":{"pids":8,"pids":9}}"#,
+            r#"{"spec":{"program":"a","env":{"A":"1","A":"2"}}}"#,
+            "[resources]\npids = 1\npids = 2\n",
+        ] {
+            let error = read_as("", text).expect_err(text);
+            assert!(error.contains("duplicate") || error.contains("twice"), "{error}");
         }
         assert!(read_as(".json", "{").is_err() && read_as(".toml", "= 1").is_err() && read_as("", "\u{0}").is_err());
     }

@@ -34,7 +34,7 @@ fn named(global: &Global, records: &Records, args: &Gc) -> (u8, Vec<TaskId>, Vec
             Ok(id) => ids.push(id),
             Err(error) => {
                 report::error(&error, global.verbose);
-                code = report::look_failure(&error, exit::FAILED);
+                code = report::worse(code, report::look_failure(&error, exit::FAILED));
             }
         }
     }

@@ -59,8 +59,8 @@ fn main() -> ExitCode {
         ColorChoice::Auto => (),
     }
     let verb = &args.verb;
-    let done = Config::read(&args.global).and_then(|config| {
-        config.fill(&mut args.global);
+    let done = Config::read(&args.global).and_then(|mut config| {
+        config.fill(&mut args.global)?;
         carry_out(&args.global, &config, verb)
     });
     ExitCode::from(done.unwrap_or_else(|error| {
@@ -111,11 +111,11 @@ fn color(words: &[OsString]) -> ColorChoice {
 
 /// Help is no error; a usage error of what exits like a task must not look like an exit code of it.
 fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
-    let like_a_task = || {
-        let read = Args::command().ignore_errors(true).try_get_matches_from(words);
-        let verb = read.ok().and_then(|matches| matches.subcommand_name().map(str::to_owned));
-        verb.is_some_and(|verb| ["run", "start", "wait"].contains(&verb.as_str()))
-    };
+    // What stands before the first word that is a command can be anything in a line that is wrong.
+    let ours = words.iter().skip(1).take_while(|word| *word != "--");
+    let known = Args::command();
+    let verb = ours.filter_map(|word| word.to_str()).find(|word| known.find_subcommand(word).is_some());
+    let like_a_task = || verb.is_some_and(|verb| ["run", "start", "wait"].contains(&verb));
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::SUCCESS,
         _ if like_a_task() => exit::EXECUTOR_FAILED,

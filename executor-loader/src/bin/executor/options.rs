@@ -79,8 +79,8 @@ pub(crate) struct Limits {
     /// At the time limit ask the task to end first, and kill it this much later; also what `stop` waits
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) grace: Option<Duration>,
-    /// Make the task's resource groups in this one
-    #[arg(long, value_name = "GROUP", env = "EXECUTOR_CGROUP_PARENT")]
+    /// Make the task's resource groups in this one [EXECUTOR_CGROUP_PARENT]
+    #[arg(long, value_name = "GROUP")]
     pub(crate) cgroup_parent: Option<PathBuf>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Limits {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Isolation")]
 pub(crate) struct Isolation {
-    /// Run as this user and its groups, or with this group alone; nobody if executor is run by root
+    /// Run as this user and its groups, or with the group named and no other; nobody if executor is run by root
     #[arg(long, value_name = "USER[:GROUP]")]
     pub(crate) user: Option<UserGroup>,
     /// Give the task the host's network, none but loopback, or the network namespace at a path; by default the host's
@@ -172,8 +172,8 @@ pub(crate) struct Behaviour {
     /// Name the task; random if not given
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<TaskName>,
-    /// Run it with this plugin or not at all
-    #[arg(long, value_name = "NAME", env = "EXECUTOR_PLUGIN")]
+    /// Run it with this plugin or not at all [EXECUTOR_PLUGIN]
+    #[arg(long, value_name = "NAME")]
     pub(crate) plugin: Option<PluginName>,
     /// Run with less than was asked for where that cannot be had, and say so
     #[arg(long)]

@@ -35,12 +35,12 @@ pub(crate) fn document(id: &TaskId, outcome: &Outcome, usage: &Usage, applied: &
 
 /// What kept a task from running, as a document.
 pub(crate) fn failure(error: &Error, code: u8) -> Value {
-    let kind = error.task().map(executor_loader::executor_api::Error::kind);
-    json!({
-        "schema": 1,
-        "exit_code": code,
-        "error": { "kind": kind, "what": error.to_string(), "why": report::causes(error), "fix": error.fix() },
-    })
+    let (kind, what, why) = match error.task() {
+        Some(error) => (Some(error.kind()), error.what().to_owned(), error.why().to_owned()),
+        None => (None, error.to_string(), report::causes(error)),
+    };
+    let error = json!({ "kind": kind, "what": what, "why": why, "fix": error.fix() });
+    json!({ "schema": 1, "exit_code": code, "error": error })
 }
 
 /// A time in milliseconds since 1970.

@@ -37,9 +37,11 @@ fn steps(command: &Command, loader: &Loader, choice: &Choice) -> Vec<Step> {
     command.demands().iter().map(step).collect()
 }
 
-/// The documents as the plugin will get them.
+/// The documents that the plugin will get, but for the streams.
 fn asked(command: &Command) -> Value {
-    json!({ "spec": command.spec(), "resources": command.resources() })
+    let document = |value: serde_json::Result<Value>| value.unwrap_or_default();
+    let (spec, resources) = (serde_json::to_value(command.spec()), serde_json::to_value(command.resources()));
+    json!({ "spec": document(spec), "resources": document(resources) })
 }
 
 /// What was asked for, in the words of the document; nothing for what has no value.
@@ -98,8 +100,11 @@ fn why(choice: &Choice, steps: &[Step]) -> String {
 fn text(command: &Command, choice: &Choice, steps: &[Step]) -> String {
     let words = print::words(&command.spec().command_line());
     let mut text = format!("command  {words}\nplugin   {}: {}\n", choice.plugin, why(choice, steps));
+    for (name, stream) in ["stdin", "stdout", "stderr"].iter().zip(command.streams()) {
+        text += &format!("{name:<8} {}\n", print::plain(&stream.to_string()));
+    }
     for (plugin, shortfall) in &choice.unfit {
-        text += &format!("not      {plugin}: {}\n", shortfall.why);
+        text += &format!("not      {plugin}: {}\n", print::plain(&shortfall.why));
     }
     text.push('\n');
     let mut rows = vec![["FEATURE", "ASKED", "VALUE", "ENFORCED", "BY OR WHY NOT"].map(str::to_owned).to_vec()];
@@ -125,13 +130,16 @@ fn document(command: &Command, choice: &Choice, steps: &[Step]) -> Value {
         })
     };
     let unfit = |(plugin, shortfall): &(_, executor_loader::choose::Shortfall)| json!({ "plugin": plugin, "why": shortfall.why, "fix": shortfall.fix });
+    let [stdin, stdout, stderr] = command.streams().map(ToString::to_string);
+    let asked = asked(command);
     json!({
         "schema": 1,
+        "streams": { "stdin": stdin, "stdout": stdout, "stderr": stderr },
         "plugin": choice.plugin,
         "why": why(choice, steps),
         "unfit": choice.unfit.iter().map(unfit).collect::<Vec<_>>(),
         "features": steps.iter().map(step).collect::<Vec<_>>(),
-        "spec": command.spec(),
-        "resources": command.resources(),
+        "spec": asked["spec"],
+        "resources": asked["resources"],
     })
 }

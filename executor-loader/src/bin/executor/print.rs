@@ -12,9 +12,30 @@ pub(crate) fn text(text: &str) -> Result<(), Error> {
     checked(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// Prints bytes of a task, as they are.
-pub(crate) fn bytes(bytes: &[u8], to: &mut dyn Write) -> Result<(), Error> {
-    checked(to.write_all(bytes).and_then(|()| to.flush()))
+/// Prints bytes, as they are; false when nobody reads them any more.
+pub(crate) fn bytes(bytes: &[u8], to: &mut dyn Write) -> Result<bool, Error> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => checked(written).map(|()| true),
+    }
+}
+
+/// `text` without what could steer a terminal or pass for a line of its own.
+pub(crate) fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || ('\u{200e}'..='\u{200f}').contains(&c)
+            || ('\u{2028}'..='\u{202e}').contains(&c)
+            || ('\u{2066}'..='\u{2069}').contains(&c)
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut plain, c| {
+        if steers(c) {
+            plain.extend(c.escape_default())
+        } else {
+            plain.push(c)
+        }
+        plain
+    })
 }
 
 /// Prints one document.
@@ -33,9 +54,10 @@ fn checked(written: io::Result<()>) -> Result<(), Error> {
 
 /// Rows in columns, the first one the heading; the last column is not filled up.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         for (at, cell) in row.iter().enumerate() {
             match at + 1 == row.len() {
                 true => text += cell,
@@ -77,6 +99,7 @@ mod tests {
     fn nothing_that_a_task_is_called_reaches_the_terminal_raw() {
         let odd = ["sh", "-c", "a b", "\u{1b}[2J", "", "x\ny"].map(OsString::from);
         assert_eq!(words(&odd), r#"sh -c "a b" "\u{1b}[2J" "" "x\ny""#);
+        assert_eq!(plain("a\u{1b}]0;x\u{7}\nb\u{202e}c\u{9b}é"), r"a\u{1b}]0;x\u{7}\nb\u{202e}c\u{9b}é");
         assert_eq!(words(&[OsString::from_vec(vec![b'a', 0xff])]), r#""a\xFF""#);
     }
 }

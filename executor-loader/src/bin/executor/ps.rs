@@ -14,16 +14,26 @@ use super::{print, resolve};
 
 pub(crate) fn ps(global: &Global, args: &Listing) -> Result<u8, Error> {
     let records = resolve::records(global)?;
-    let tasks: Vec<(TaskId, Result<Found, Error>)> =
-        records.list()?.into_iter().map(|id| (id.clone(), records.find(&id))).collect();
-    if args.json {
-        let tasks: Vec<Value> = tasks.iter().map(|(id, found)| entry(id, found)).collect();
-        print::json(&json!({ "schema": 1, "tasks": tasks }))?;
-        return Ok(exit::SUCCESS);
+    let (mut entries, mut rows) = (Vec::new(), vec![["ID", "STATE", "AGE", "COMMAND"].map(str::to_owned).to_vec()]);
+    for id in records.list()? {
+        // One by one: a task that is watched holds descriptors.
+        let found = records.find(&id);
+        match found.as_ref().map_err(|error| error.task().map(TaskError::kind)) {
+            // Collected meanwhile.
+            Err(Some(ErrorKind::NotFound)) => continue,
+            // That it cannot be looked at now says nothing of the task.
+            Err(Some(ErrorKind::Exhausted)) => return found.map(|_| exit::FAILED),
+            _ => (),
+        }
+        match args.json {
+            true => entries.push(entry(&id, &found)),
+            false => rows.push(row(&id, &found)),
+        }
     }
-    let mut rows = vec![["ID", "STATE", "AGE", "COMMAND"].map(str::to_owned).to_vec()];
-    rows.extend(tasks.iter().map(|(id, found)| row(id, found)));
-    print::text(&print::table(&rows))?;
+    match args.json {
+        true => print::json(&json!({ "schema": 1, "tasks": entries }))?,
+        false => print::text(&print::table(&rows))?,
+    }
     Ok(exit::SUCCESS)
 }
 
@@ -84,12 +94,13 @@ pub(crate) fn inspect(global: &Global, args: &OneTask) -> Result<u8, Error> {
     let mut entry = entry(&id, &found);
     // What is known of a damaged task is that it is.
     let found = found?;
-    let logs = records.logs(&found.record);
     if let (Value::Object(to), Ok(Value::Object(record))) = (&mut entry, serde_json::to_value(&found.record)) {
         let more = ["spec", "resources", "applied", "supervisor", "groups"];
         to.extend(record.into_iter().filter(|(key, _)| more.contains(&key.as_str())));
     }
-    entry["logs"] = json!({ "stdout": logs.stdout, "stderr": logs.stderr });
+    // As the record has the paths: they need not be UTF-8.
+    let path = |stream: &str| found.record.spec.pointer(&format!("/{stream}/file/path")).cloned();
+    entry["logs"] = json!({ "stdout": path("stdout"), "stderr": path("stderr") });
     if let State::Ended(end) = &found.state {
         entry["usage"] = json!(end.usage);
     }
@@ -102,7 +113,7 @@ pub(crate) fn inspect(global: &Global, args: &OneTask) -> Result<u8, Error> {
 
 /// One row for each thing that is known, lists and objects as JSON.
 fn facts(entry: &Value) -> Vec<Vec<String>> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| text.escape_debug().to_string());
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| text.to_owned());
     let known = entry.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     known.map(|(key, value)| vec![key.clone(), text(value)]).collect()
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use executor_loader::executor_api::{Cause, Ended, Error as TaskError, ErrorKind, Outcome};
 use executor_loader::{Error, Refusal};
 
+use super::print;
+
 /// The exit codes of this command.
 pub(crate) mod exit {
     pub(crate) const SUCCESS: u8 = 0;
@@ -23,14 +25,14 @@ pub(crate) mod exit {
 
 /// Prints one line behind `executor:`. With nobody to read it there is nothing to do about that.
 pub(crate) fn say(line: &str) {
-    _ = writeln!(anstream::stderr(), "executor: {line}");
+    _ = writeln!(anstream::stderr(), "executor: {}", print::plain(line));
 }
 
 /// Prints an error with its causes on one line, and the fix on the next.
 pub(crate) fn error(error: &Error, verbose: bool) {
     say(&[error.to_string(), causes(error)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "));
     if let Some(fix) = error.fix() {
-        _ = writeln!(anstream::stderr(), "  fix: {fix}");
+        _ = writeln!(anstream::stderr(), "  fix: {}", print::plain(fix));
     }
     if let (true, Error::Load { source: Refusal { report, .. }, .. }) = (verbose, error) {
         _ = writeln!(anstream::stderr(), "{report}");
@@ -63,6 +65,11 @@ pub(crate) fn look_failure(error: &Error, otherwise: u8) -> u8 {
         Some(ErrorKind::NotFound) => exit::NO_SUCH_TASK,
         _ => otherwise,
     }
+}
+
+/// Of two exit codes the one that counts for more: a task that could not be dealt with before one that was not there.
+pub(crate) fn worse(one: u8, other: u8) -> u8 {
+    if one == exit::FAILED || other == exit::SUCCESS { one } else { other }
 }
 
 /// Says how the task ended where the exit code alone does not.

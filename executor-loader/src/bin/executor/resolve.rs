@@ -11,7 +11,9 @@ use executor_loader::executor_api::isolation::{Isolation, Network, Syscalls};
 use executor_loader::executor_api::limits::IoLimit;
 use executor_loader::executor_api::task_dir::AllocDir;
 use executor_loader::executor_api::units::Bytes;
-use executor_loader::executor_api::{Error as TaskError, ErrorKind, Feature, Resources, TaskDir, TaskName, TaskSpec};
+use executor_loader::executor_api::{
+    Enforcement, Error as TaskError, ErrorKind, Feature, Identity, Resources, TaskDir, TaskName, TaskSpec,
+};
 use executor_loader::{Command, Error, Loader, LoaderBuilder, Records, Stdio};
 
 use super::args::Global;
@@ -22,24 +24,20 @@ use super::report;
 
 /// The plugins of this host, as the options say.
 pub(crate) fn loader(global: &Global) -> Result<Loader, Error> {
-    builder(global).build()
+    builder(global)?.build()
 }
 
 /// The same, with every plugin asked anew: for whoever looks at them.
 pub(crate) fn fresh_loader(global: &Global) -> Result<Loader, Error> {
-    builder(global).fresh().build()
+    builder(global)?.fresh().build()
 }
 
 /// The records of this user's tasks.
 pub(crate) fn records(global: &Global) -> Result<Records, Error> {
-    Records::open(global.state_dir.clone()).map_err(|error| match error {
-        // Not found is what is told of tasks.
-        Error::Task(error) if error.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::InvalidSpec).into(),
-        error => error,
-    })
+    Records::open(global.state_dir.as_deref().map(here).transpose()?)
 }
 
-fn builder(global: &Global) -> LoaderBuilder {
+fn builder(global: &Global) -> Result<LoaderBuilder, Error> {
     let mut builder = Loader::builder();
     for dir in &global.plugin_path {
         builder = builder.dir(dir);
@@ -48,7 +46,7 @@ fn builder(global: &Global) -> LoaderBuilder {
         builder = builder.lock_file(file);
     }
     if let Some(dir) = &global.state_dir {
-        builder = builder.state_dir(dir);
+        builder = builder.state_dir(here(dir)?);
     }
     for file in &global.public_key {
         builder = builder.public_key(file);
@@ -56,7 +54,7 @@ fn builder(global: &Global) -> LoaderBuilder {
     if global.verbose {
         builder = builder.log(|level, line| report::say(&format!("{level:?}: {line}").to_lowercase()));
     }
-    builder
+    Ok(builder)
 }
 
 /// Whether the task stays with this process or is left behind.
@@ -96,13 +94,33 @@ pub(crate) fn command(options: &TaskOptions, config: &Config, ground: Ground) ->
     plugin.map(|plugin| command.plugin(plugin));
     if options.behaviour.best_effort {
         command.best_effort();
-    } else if options.isolation.require_isolation || config.require_isolation == Some(true) {
-        command.require_isolation();
     }
+    require_isolation(&mut command, options, config)?;
     if ground == Ground::Back {
         command.require(Feature::Reopen);
     }
     Ok(command)
+}
+
+/// Makes the isolation a condition where the options or the settings say so; what contradicts that is refused.
+fn require_isolation(command: &mut Command, options: &TaskOptions, config: &Config) -> Result<(), Error> {
+    if config.require_isolation == Some(true) && command.spec().enforcement == Enforcement::BestEffort {
+        let why = "the settings of this host require the whole isolation";
+        return Err(TaskError::new(ErrorKind::Denied, "run with less than was asked for", why).into());
+    }
+    if options.isolation.require_isolation || config.require_isolation == Some(true) {
+        command.require_isolation();
+    }
+    Ok(())
+}
+
+/// Makes the directories of an allocation, where one is asked for. Not before a plugin was found for the task: what cannot
+/// run leaves nothing.
+pub(crate) fn build(command: &mut Command, options: &TaskOptions) -> Result<(), Error> {
+    if let (Some(alloc), Some(name)) = (&options.files.alloc_dir, command.task_name().cloned()) {
+        command.task_dir(AllocDir::new(here(alloc)?).build(name.as_str())?);
+    }
+    Ok(())
 }
 
 /// Puts `from` into `to` where it is given.
@@ -153,8 +171,9 @@ fn rates(
 fn isolation(to: &mut TaskSpec, options: &TaskOptions) -> Result<(), Error> {
     let (isolation, files) = (&options.isolation, &options.files);
     if let Some(user) = &isolation.user {
-        to.identity.user = Some(user.user.clone());
-        over(&mut to.identity.group, &user.group);
+        // As a whole: groups that the document gives to another user are not this one's.
+        let supplementary = user.group.is_some().then(Vec::new);
+        to.identity = Identity { user: Some(user.user.clone()), group: user.group.clone(), supplementary };
     }
     match &isolation.net {
         Some(Network::Namespace(path)) => to.isolation.network = Network::Namespace(here(path)?),
@@ -209,6 +228,11 @@ fn connect(command: &mut Command, options: &Surroundings, named: &[&str], ground
     let own = || if ground == Ground::Fore { Stdio::inherit() } else { Stdio::null() };
     let kept = || if ground == Ground::Fore { Stdio::inherit() } else { Stdio::kept() };
     let spec = command.spec_mut();
+    let passed = [spec.stdin == Input::Passed, spec.stdout == Output::Passed, spec.stderr == Output::Passed];
+    if ground == Ground::Back && passed.contains(&true) {
+        let why = "it names a stream as passed, and `executor start` is gone when the task runs";
+        return Err(TaskError::invalid("start the task of the document", why).with_fix("use `executor run`").into());
+    }
     let stdin = match (&options.stdin, &spec.stdin) {
         (Some(path), _) => Stdio::path(here(path)?),
         (None, Input::File { path }) => Stdio::path(path),
@@ -226,6 +250,14 @@ fn connect(command: &mut Command, options: &Surroundings, named: &[&str], ground
     };
     let stdout = output(&options.stdout, &spec.stdout, "stdout")?;
     let stderr = output(&options.stderr, &spec.stderr, "stderr")?;
+    if let (Some(one), Some(other)) = (&options.stdout, &options.stderr)
+        && here(one)? == here(other)?
+        && !one.starts_with("/dev")
+    {
+        let why = "each would write over the other";
+        let error = TaskError::invalid(format!("write stdout and stderr to {}", one.display()), why);
+        return Err(error.with_fix("name one of them, and let a shell do the rest: sh -c 'exec COMMAND 2>&1'").into());
+    }
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     Ok(())
 }
@@ -237,7 +269,8 @@ fn directory(files: &Files, name: Option<&TaskName>) -> Result<Option<(TaskDir, 
     }
     let Some(alloc) = &files.alloc_dir else { return Ok(None) };
     let name = name.cloned().unwrap_or_else(TaskName::random);
-    Ok(Some((AllocDir::new(here(alloc)?).build(name.as_str())?, Some(name))))
+    // Where it will be; `build` makes it.
+    Ok(Some((TaskDir::new(here(alloc)?.join(name.as_str())), Some(name))))
 }
 
 /// `path` as seen from any directory, without `..`.

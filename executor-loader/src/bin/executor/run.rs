@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,12 +11,14 @@ use executor_loader::executor_api::record::State;
 use executor_loader::executor_api::units::Signal;
 use executor_loader::executor_api::{Applied, Error as TaskError, ErrorKind, Outcome, Usage};
 use executor_loader::{Error, Loader, Task, not_enforced_line};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::args::{Global, Run};
 use super::config::Config;
+use super::report::exit;
 use super::resolve::{self, Ground};
 use super::values::ReportTo;
 use super::{outcome, plan, report, sys};
@@ -30,39 +33,25 @@ const INSISTING: Duration = Duration::from_secs(2);
 pub(crate) fn run(global: &Global, config: &Config, args: &Run) -> Result<u8, Error> {
     // First of all, before anything else of this process is open by that number.
     let to = args.report.as_ref().map(open).transpose()?;
-    let done = run_to_end(global, config, args);
-    let (code, document) = match &done {
-        Ok(Done::Planned) => return Ok(report::exit::SUCCESS),
-        Ok(Done::Ended { outcome, limit, document }) => {
-            report::tell_end(outcome, *limit, global.quiet);
-            (outcome::code(outcome), document.clone())
+    let done = run_to_end(global, config, args, to.as_ref());
+    if let (Err(error), Some(to)) = (&done, &to) {
+        let code = report::start_failure(error);
+        if let Err(unwritten) = write(to, &outcome::failure(error, code)) {
+            report::error(&unwritten, global.verbose);
         }
-        Err(error) => {
-            let code = report::start_failure(error);
-            (code, outcome::failure(error, code))
-        }
-    };
-    let reported = to.map_or(Ok(()), |to| write(to, &document));
-    match (done, reported) {
-        (Err(error), _) => Err(error),
-        // The task has ended and its end is known: that its report is not, is an error of ours.
-        (_, Err(error)) => Err(error),
-        _ => Ok(code),
     }
+    done
 }
 
-enum Done {
-    Planned,
-    Ended { outcome: Outcome, limit: Option<Duration>, document: Value },
-}
-
-fn run_to_end(global: &Global, config: &Config, args: &Run) -> Result<Done, Error> {
+fn run_to_end(global: &Global, config: &Config, args: &Run, to: Option<&File>) -> Result<u8, Error> {
     let mut command = resolve::command(&args.options, config, Ground::Fore)?;
     let loader = resolve::loader(global)?;
     if args.options.behaviour.dry_run {
         plan::print(&command, &loader, args.json)?;
-        return Ok(Done::Planned);
+        return Ok(exit::SUCCESS);
     }
+    command.choose(&loader)?;
+    resolve::build(&mut command, &args.options)?;
     // Before the start: a signal that comes meanwhile is kept, and handed on after it.
     let running = Arc::new(OnceLock::new());
     forward(Arc::clone(&running))?;
@@ -73,13 +62,19 @@ fn run_to_end(global: &Global, config: &Config, args: &Run) -> Result<Done, Erro
         report::say(&format!("{line} ({})", task.id().plugin()));
     }
     let outcome = task.wait()?;
-    let document = document(&loader, task, &outcome, &applied);
+    report::tell_end(&outcome, command.resources().wall_time, global.quiet);
+    // Before the record goes, which is the only other place that tells the end.
+    if let Some(to) = to {
+        write(to, &document(&loader, task, &outcome, &applied)).inspect_err(|_| {
+            report::say(&format!("the task {} {outcome}; its record is kept", task.id()));
+        })?;
+    }
     match loader.collect(task.id()) {
         // Not every plugin keeps records.
         Err(error) if !is(&error, ErrorKind::NotFound) => report::error(&error, global.verbose),
         _ => (),
     }
-    Ok(Done::Ended { outcome, limit: command.resources().wall_time, document })
+    Ok(outcome::code(&outcome))
 }
 
 /// The report on a task that has ended. What it used is with its record, where the plugin keeps one.
@@ -94,7 +89,10 @@ fn document(loader: &Loader, task: &Task, outcome: &Outcome, applied: &Applied) 
 
 /// Hands signals on to the task, once it runs, for as long as this process lives.
 fn forward(running: Arc<OnceLock<Task>>) -> Result<(), Error> {
-    let mut signals = Signals::new(FORWARDED).map_err(|error| TaskError::from_io("take over signals", &error))?;
+    // What this process was started to ignore it goes on ignoring: nohup(1).
+    let kept =
+        FORWARDED.into_iter().filter(|signal| ![SIGHUP, SIGINT, SIGQUIT].contains(signal) || !sys::is_ignored(*signal));
+    let mut signals = Signals::new(kept).map_err(|error| TaskError::from_io("take over signals", &error))?;
     let hand_on = move || {
         let mut interrupted: Option<Instant> = None;
         for number in signals.forever() {
@@ -128,16 +126,29 @@ fn is(error: &Error, kind: ErrorKind) -> bool {
 
 /// Opens the place of the report; what cannot be written must be known before anything runs.
 fn open(to: &ReportTo) -> Result<File, Error> {
+    // Not emptied before there is something to write, and no FIFO holds this command up.
+    let by_path = |path| {
+        File::options().write(true).create(true).truncate(false).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+    };
     let (what, opened) = match to {
-        ReportTo::File(path) => (path.display().to_string(), File::create(path)),
+        ReportTo::File(path) => (path.display().to_string(), by_path(path)),
         ReportTo::Fd(fd) => (format!("descriptor {fd}"), sys::take(*fd).map(File::from)),
     };
     let failed = |error| TaskError::from_io(format!("open {what} for the report"), &error);
     // Not found is what is told of programs.
-    Ok(opened.map_err(|error| failed(error).with_kind(ErrorKind::InvalidSpec))?)
+    let file = opened.map_err(|error| failed(error).with_kind(ErrorKind::InvalidSpec))?;
+    let flags = fcntl(&file, FcntlArg::F_GETFL).map_err(|errno| failed(errno.into()))?;
+    if OFlag::from_bits_retain(flags & OFlag::O_ACCMODE.bits()) == OFlag::O_RDONLY {
+        return Err(TaskError::invalid(format!("write the report to {what}"), "it is open for reading only").into());
+    }
+    Ok(file)
 }
 
-fn write(mut to: File, document: &Value) -> Result<(), Error> {
-    let written = to.write_all(format!("{document}\n").as_bytes());
+fn write(mut to: &File, document: &Value) -> Result<(), Error> {
+    let emptied = match to.metadata() {
+        Ok(stat) if stat.is_file() => to.set_len(0),
+        _ => Ok(()),
+    };
+    let written = emptied.and_then(|()| to.write_all(format!("{document}\n").as_bytes()));
     Ok(written.map_err(|error| TaskError::from_io("write the report", &error).with_kind(ErrorKind::Internal))?)
 }

@@ -21,26 +21,35 @@ pub(crate) fn start(global: &Global, config: &Config, args: &Start) -> Result<u8
         plan::print(&command, &loader, args.json)?;
         return Ok(exit::SUCCESS);
     }
+    command.choose(&loader)?;
+    resolve::build(&mut command, &args.options)?;
     let task = command.start(&loader)?;
     let applied = task.applied().unwrap_or_default();
     if let (false, Some(line)) = (global.quiet, not_enforced_line(&applied)) {
         report::say(&format!("{line} ({})", task.id().plugin()));
     }
     let id = task.id();
-    let printed = match args.json {
-        true => print::json(&json!({
-            "schema": 1,
-            "id": id,
-            "plugin": id.plugin(),
-            "enforced": applied.enforced,
-            "not_enforced": applied.not_enforced,
-        })),
-        false => print::text(&format!("{id}\n")),
+    let told = match args.json {
+        true => format!(
+            "{:#}\n",
+            json!({
+                "schema": 1,
+                "id": id,
+                "plugin": id.plugin(),
+                "enforced": applied.enforced,
+                "not_enforced": applied.not_enforced,
+            })
+        ),
+        false => format!("{id}\n"),
     };
-    if printed.is_err() {
+    match print::bytes(told.as_bytes(), &mut std::io::stdout()) {
+        Ok(true) => Ok(exit::SUCCESS),
         // Nobody knows the id now: the task must not run on unseen.
-        report::say(&format!("the task {id} is stopped again: its id cannot be told"));
-        task.kill()?;
+        untold => {
+            report::say(&format!("the task {id} is killed again: its id cannot be told"));
+            task.kill()?;
+            task.wait()?;
+            untold.map(|_| exit::EXECUTOR_FAILED)
+        }
     }
-    printed.map(|()| exit::SUCCESS)
 }

@@ -23,6 +23,16 @@ pub(crate) fn take(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whether `sigaction(2)` has `signal` ignored in this process, as nohup(1) and a shell's background leave it.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with no new action the call only writes the present one to `now`, which is large enough and lives on.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: all-zero bytes are a valid value of the struct, so it is initialised whether the call wrote to it or not.
+    let now = unsafe { now.assume_init() };
+    asked == 0 && now.sa_sigaction == libc::SIG_IGN
+}
+
 /// Whether this process has rights that whoever started it has not: then its environment is not to be believed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn has_more_rights() -> bool {

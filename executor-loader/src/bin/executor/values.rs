@@ -72,7 +72,8 @@ pub(crate) fn bind(text: &str) -> Result<Bind, String> {
         _ => (text, Access::ReadWrite),
     };
     match paths.split_once(':') {
-        Some((source, target)) if !source.is_empty() && target.starts_with('/') => {
+        // A colon more is a misspelt option, and must not become a bind that can be written to.
+        Some((source, target)) if !source.is_empty() && target.starts_with('/') && !target.contains(':') => {
             Ok(Bind { access, ..Bind::new(source, target) })
         }
         _ => Err("write SOURCE:TARGET or SOURCE:TARGET:ro, the target absolute".into()),
@@ -184,7 +185,7 @@ mod tests {
         assert_eq!(bind("src:/dst").map(|bind| (bind.source, bind.access)), Ok(("src".into(), Access::ReadWrite)));
         assert_eq!(bind("/a:/b:ro").map(|bind| (bind.target, bind.access)), Ok(("/b".into(), Access::ReadOnly)));
         assert_eq!(tmpfs("/t:16M").map(|tmpfs| tmpfs.size), Ok(Some(Bytes::mib(16))));
-        for text in ["", ":", "/a", "/a:", "/a:b", ":/b", "/a:ro"] {
+        for text in ["/a:/b:RO", "/a:/b:ro,z", "/a:/b:ro:ro", "", ":", "/a", "/a:", "/a:b", ":/b", "/a:ro"] {
             assert!(bind(text).is_err(), "{text} was read");
         }
         assert!(tmpfs("t").is_err() && tmpfs("/t:x").is_err() && tmpfs("").is_err());

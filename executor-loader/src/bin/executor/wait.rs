@@ -23,8 +23,12 @@ pub(crate) fn wait(global: &Global, args: &Wait) -> Result<u8, Error> {
         print::json(&outcome::document(&id, &end.outcome, &end.usage, &found.record.applied))?;
     }
     report::tell_end(&end.outcome, None, global.quiet);
-    if args.rm {
-        records.collect(&id)?;
+    match args.rm.then(|| records.collect(&id)) {
+        // Another was first.
+        Some(Err(error)) if error.task().is_some_and(|error| error.kind() == ErrorKind::NotFound) => (),
+        // The end is known, and what was asked for.
+        Some(Err(error)) => report::error(&error, global.verbose),
+        _ => (),
     }
     Ok(outcome::code(&end.outcome))
 }
