@@ -50,6 +50,8 @@ pub struct Choice {
 pub struct NoPlugin {
     /// Every plugin that was considered, and what it lacks.
     pub reasons: Vec<(PluginName, Shortfall)>,
+    /// Places that could not be looked at, and why: what is installed there is not known.
+    pub unread: Vec<String>,
     /// How to mend it, where one fix stands out.
     pub fix: String,
 }
@@ -57,7 +59,8 @@ pub struct NoPlugin {
 impl fmt::Display for NoPlugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reasons.is_empty() {
-            return f.write_str("none is installed");
+            let unread = self.unread.join("; ");
+            return f.write_str(if unread.is_empty() { "none is installed" } else { &unread });
         }
         let reasons = self.reasons.iter().map(|(plugin, shortfall)| format!("{plugin}: {}", shortfall.why));
         f.write_str(&reasons.collect::<Vec<_>>().join("; "))
@@ -152,7 +155,7 @@ fn nothing_fits(asked: Option<&PluginName>, offers: &[Offer<'_>], unfit: Vec<(Pl
             fixes.map(|(plugin, shortfall)| format!("{plugin}: {}", shortfall.fix)).collect::<Vec<_>>().join("; ")
         }
     };
-    NoPlugin { reasons, fix }
+    NoPlugin { reasons, unread: Vec::new(), fix }
 }
 
 #[cfg(test)]

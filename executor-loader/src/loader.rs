@@ -113,10 +113,10 @@ impl Loader {
     pub fn choose(&self, demands: &Demands, asked: Option<&PluginName>) -> Result<Choice> {
         let offers: Vec<_> = self.candidates.iter().filter_map(Candidate::offer).collect();
         choose(demands, asked, &offers).map_err(|mut none| {
-            // Where nothing was found, a place that could not be looked at is the reason.
-            let broken = self.candidates.iter().find(|candidate| candidate.name.is_none());
-            if let (true, Some(broken)) = (offers.is_empty(), broken) {
-                none.fix = format!("mend what kept plugins from being found: {broken}");
+            let unread = self.candidates.iter().filter(|candidate| candidate.name.is_none());
+            none.unread = unread.map(ToString::to_string).collect();
+            if offers.is_empty() && !none.unread.is_empty() {
+                none.fix = String::new();
             }
             Error::NoPlugin(none)
         })

@@ -29,9 +29,11 @@ mod values;
 mod wait;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::builder::StyledStr;
+use clap::error::{ContextValue, ErrorKind};
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use executor_loader::Error;
 
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
     let parsed = command.try_get_matches_from(&words).and_then(|matches| Args::from_arg_matches(&matches));
     let mut args = match parsed {
         Ok(args) => args,
-        Err(error) => return usage(&error, &words),
+        Err(error) => return usage(error, &words),
     };
     match args.global.color {
         ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
@@ -110,18 +112,55 @@ fn color(words: &[OsString]) -> ColorChoice {
 }
 
 /// Help is no error; a usage error of what exits like a task must not look like an exit code of it.
-fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
+fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
     // What stands before the first word that is a command can be anything in a line that is wrong.
     let ours = words.iter().skip(1).take_while(|word| *word != "--");
     let known = Args::command();
     let verb = ours.filter_map(|word| word.to_str()).find(|word| known.find_subcommand(word).is_some());
     let like_a_task = || verb.is_some_and(|verb| ["run", "start", "wait"].contains(&verb));
+    let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let code = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::SUCCESS,
+        _ if help && asks_for_help(words) => exit::SUCCESS,
         _ if like_a_task() => exit::EXECUTOR_FAILED,
         _ => exit::USAGE,
     };
-    // A reader that has gone away does not need the help.
-    _ = error.print();
-    ExitCode::from(code)
+    if help && code != exit::SUCCESS {
+        report::say("a word begins like an option and is none; write -- before an id that begins with -");
+        return ExitCode::from(code);
+    }
+    let printed = harmless(error).print();
+    match printed {
+        // A reader that has gone away does not need the help.
+        Err(failed) if code == exit::SUCCESS && failed.kind() != io::ErrorKind::BrokenPipe => {
+            report::say(&format!("print: {failed}"));
+            ExitCode::from(exit::FAILED)
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+/// Whether some word is nothing but a wish for help: `-h;id` is an id that somebody made up.
+fn asks_for_help(words: &[OsString]) -> bool {
+    let ours = words.iter().skip(1).take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let letters = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let mut ours = ours.filter(|word| word.starts_with('-'));
+    ours.any(|word| matches!(word, "--help" | "--version") || word.strip_prefix('-').is_some_and(letters))
+}
+
+/// The same error, with the words that it repeats made harmless to a terminal.
+fn harmless(mut error: clap::Error) -> clap::Error {
+    let said: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in said {
+        let plain = |text: &String| print::plain(text);
+        let is_plain = |text: &StyledStr| print::plain(&text.to_string()) == text.to_string();
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(plain(&text)),
+            ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(plain).collect()),
+            // A tip is worth nothing that repeats such words.
+            ContextValue::StyledStrs(tips) => ContextValue::StyledStrs(tips.into_iter().filter(is_plain).collect()),
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
 }

@@ -31,7 +31,7 @@ fn as_table(loader: &Loader, verbose: bool) -> String {
         let usable = matches!(candidate.status, Status::Usable(_));
         let mark = if usable && chosen.as_deref() == Some(name) { '*' } else { ' ' };
         let version = candidate.metadata.as_ref().map_or("-", |metadata| metadata.version.as_str());
-        text += &format!("{mark} {name:<10} {version:<8} {candidate}\n");
+        text += &format!("{mark} {name:<10} {version:<8} {}\n", print::plain(&candidate.to_string()));
         if verbose {
             text += &details(candidate);
         }
@@ -44,7 +44,7 @@ fn as_table(loader: &Loader, verbose: bool) -> String {
         None => "no plugin can run tasks here\n",
     };
     if verbose || chosen.is_none() {
-        let dirs = loader.dirs().iter().map(|dir| format!("  {}\n", dir.display()));
+        let dirs = loader.dirs().iter().map(|dir| format!("  {}\n", print::plain(&dir.to_string_lossy())));
         text += &format!("looked in\n{}", dirs.collect::<String>());
     }
     text

@@ -99,6 +99,11 @@ pub(crate) fn command(options: &TaskOptions, config: &Config, ground: Ground) ->
     if ground == Ground::Back {
         command.require(Feature::Reopen);
     }
+    let strict = command.spec().enforcement == Enforcement::Strict;
+    if strict && options.isolation.seccomp == Some(Syscalls::Default) {
+        // Part of what is preferred; whoever names it means it.
+        command.require(Feature::Syscalls);
+    }
     Ok(command)
 }
 
