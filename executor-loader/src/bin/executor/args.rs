@@ -26,9 +26,9 @@ Examples:
   executor start --name nap -- sleep 60
   executor stop nap
 
-Exit codes of run and wait: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; 126 cannot
-execute; 127 not found. start: 0, or one of the last three. Of the others: 0, 1 failed, 2 usage, 4 doctor found
-problems. No such task: 3 everywhere.";
+Exit codes of run and wait: the command's own; 128+N on signal N; 124 time limit; 125 executor failed;
+126 cannot execute; 127 not found. start: 0, or one of the last three.
+Of the others: 0, 1 failed, 2 usage, 4 doctor found problems. No such task: 3 everywhere.";
 
 const EXIT_CODES: &str = "Exit codes: the command's own; 128+N on signal N; 124 time limit; 125 executor failed; \
                           126 cannot execute; 127 not found.";

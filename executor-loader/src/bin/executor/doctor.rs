@@ -59,9 +59,13 @@ pub(crate) fn doctor(global: &Global, args: &Listing) -> Result<u8, Error> {
         print::json(&json!({ "schema": 1, "problems": problems, "warnings": warnings, "findings": findings }))?;
     } else {
         let lines: String = findings.iter().map(line).collect();
-        print::text(&format!("{lines}{problems} problems, {warnings} warnings\n"))?;
+        print::text(&format!("{lines}{}, {}\n", counted(problems, "problem"), counted(warnings, "warning")))?;
     }
     Ok(if problems == 0 { exit::SUCCESS } else { exit::PROBLEMS })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn line(finding: &Finding) -> String {

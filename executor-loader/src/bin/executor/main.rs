@@ -1,6 +1,6 @@
 //! The `executor` command: runs commands as tasks, looks after them, and shows which plugins can.
 //!
-//! `args`, `options` and `values` read words, `config` and `document` read files, `resolve` turns both into what the
+//! `args`, `options` and `values` read words, `config`, `document` and `environment` read files, `resolve` turns both into what the
 //! library takes. One file per command: `run`, `start`, `wait`, `stop` (with `kill`), `ps` (with `inspect` and `stats`),
 //! `logs`, `gc`, `plugins`, `doctor`, `plan` (`--dry-run`), `pages` (manual, completions, reference, schema). `outcome` says
 //! how a task ended, `report` talks to the user, `print` writes listings. Standard output belongs to the task or to the
@@ -10,6 +10,7 @@ mod args;
 mod config;
 mod doctor;
 mod document;
+mod environment;
 mod gc;
 mod logs;
 mod options;
@@ -113,11 +114,7 @@ fn color(words: &[OsString]) -> ColorChoice {
 
 /// Help is no error; a usage error of what exits like a task must not look like an exit code of it.
 fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
-    // What stands before the first word that is a command can be anything in a line that is wrong.
-    let ours = words.iter().skip(1).take_while(|word| *word != "--");
-    let known = Args::command();
-    let verb = ours.filter_map(|word| word.to_str()).find(|word| known.find_subcommand(word).is_some());
-    let like_a_task = || verb.is_some_and(|verb| ["run", "start", "wait"].contains(&verb));
+    let like_a_task = || verb(words).is_some_and(|verb| ["run", "start", "wait"].contains(&verb));
     let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let code = match error.kind() {
         _ if help && asks_for_help(words) => exit::SUCCESS,
@@ -139,10 +136,27 @@ fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
     }
 }
 
+/// The first word that is neither an option nor the value of one, in a line that could not be read.
+fn verb(words: &[OsString]) -> Option<&str> {
+    let takes_value = |word: &str| {
+        let is_named = |arg: &clap::Arg| arg.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long));
+        Args::command().get_arguments().any(|arg| is_named(arg) && arg.get_action().takes_values())
+    };
+    let mut ours = words.iter().skip(1).take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    while let Some(word) = ours.next() {
+        match word.starts_with('-') {
+            true if takes_value(word) => drop(ours.next()),
+            true => (),
+            false => return Some(word),
+        }
+    }
+    None
+}
+
 /// Whether some word is nothing but a wish for help: `-h;id` is an id that somebody made up.
 fn asks_for_help(words: &[OsString]) -> bool {
     let ours = words.iter().skip(1).take_while(|word| *word != "--").filter_map(|word| word.to_str());
-    let letters = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let letters = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphabetic()) && word.contains(['h', 'V']);
     let mut ours = ours.filter(|word| word.starts_with('-'));
     ours.any(|word| matches!(word, "--help" | "--version") || word.strip_prefix('-').is_some_and(letters))
 }

@@ -1,10 +1,8 @@
 //! From words to what the library takes: units, environment, directories, streams.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use executor_loader::executor_api::isolation::{Isolation, Network, Syscalls};
@@ -19,6 +17,7 @@ use executor_loader::{Command, Error, Loader, LoaderBuilder, Records, Stdio};
 use super::args::Global;
 use super::config::Config;
 use super::document::{self, Given};
+use super::environment::{variable, variables};
 use super::options::{Files, Limits, Surroundings, TaskOptions};
 use super::report;
 
@@ -40,7 +39,7 @@ pub(crate) fn records(global: &Global) -> Result<Records, Error> {
 fn builder(global: &Global) -> Result<LoaderBuilder, Error> {
     let mut builder = Loader::builder();
     for dir in &global.plugin_path {
-        builder = builder.dir(dir);
+        builder = builder.dir(existing(dir)?);
     }
     if let Some(file) = &global.lock_file {
         builder = builder.lock_file(file);
@@ -55,6 +54,13 @@ fn builder(global: &Global) -> Result<LoaderBuilder, Error> {
         builder = builder.log(|level, line| report::say(&format!("{level:?}: {line}").to_lowercase()));
     }
     Ok(builder)
+}
+
+/// A directory that was named: one that is not there must not be passed over.
+fn existing(dir: &Path) -> Result<PathBuf, Error> {
+    let dir = here(dir)?;
+    let missing = || TaskError::invalid(format!("look for plugins in {}", dir.display()), "there is no such directory");
+    if dir.is_dir() { Ok(dir) } else { Err(missing().into()) }
 }
 
 /// Whether the task stays with this process or is left behind.
@@ -300,27 +306,6 @@ fn here(path: &Path) -> Result<PathBuf, Error> {
     Ok(if name.is_empty() { parent } else { parent.join(name) })
 }
 
-/// `NAME=VALUE`, or `NAME` for the value that it has here.
-fn variable(word: &OsStr) -> Result<(OsString, OsString), Error> {
-    let bytes = word.as_bytes();
-    let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
-        let missing = || {
-            TaskError::invalid(format!("set the environment variable {word:?}"), "it is not set here either")
-                .with_fix("write NAME=VALUE")
-        };
-        return Ok((word.to_owned(), std::env::var_os(word).ok_or_else(missing)?));
-    };
-    let [name, value] = [&bytes[..at], &bytes[at + 1..]].map(|part| OsString::from_vec(part.to_owned()));
-    Ok((name, value))
-}
-
-/// The variables in `file`: one a line as [`variable`] reads it, empty lines and those that begin with `#` left out.
-fn variables(file: &Path) -> Result<BTreeMap<OsString, OsString>, Error> {
-    let text = document::text(file, "read the environment in")?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    lines.map(|line| variable(OsStr::new(line))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -338,14 +323,6 @@ mod tests {
         let command = command(&options(words), &Config::default(), Ground::Fore);
         let mut command = command.map_err(|error| error.to_string())?;
         Ok((command.spec_mut().clone(), command.resources_mut().clone()))
-    }
-
-    #[test]
-    fn variables_split_at_the_first_equals_sign() {
-        let read = |word: &str| variable(OsStr::new(word)).map_err(|error| error.to_string());
-        assert_eq!(read("A=b=c"), Ok(("A".into(), "b=c".into())));
-        assert_eq!(read("A="), Ok(("A".into(), OsString::new())));
-        assert!(read("EXECUTOR_SURELY_NOT_SET").is_err_and(|error| error.contains("EXECUTOR_SURELY_NOT_SET")));
     }
 
     #[test]
@@ -383,14 +360,5 @@ mod tests {
         let (spec, _) = resolved(&["--bind", "x:/x", "--cap-add", "cap_net_admin", "--", "true"]).expect("it resolves");
         assert_eq!(spec.isolation.binds[0].source, std::env::current_dir().expect("a directory").join("x"));
         assert_eq!(spec.isolation.capabilities.iter().collect::<Vec<_>>(), ["NET_ADMIN"]);
-    }
-
-    #[test]
-    fn environment_files_have_one_variable_a_line() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), "# names\n\nA=1\nB=x y\n").expect("write");
-        let read = variables(file.path()).expect("they are read");
-        assert_eq!(read.into_iter().collect::<Vec<_>>(), [("A".into(), "1".into()), ("B".into(), "x y".into())]);
-        assert!(variables(Path::new("/surely/not")).is_err());
     }
 }
