@@ -51,7 +51,7 @@ pub(crate) fn file(from: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Writes `content` into `dir` as `name`, for everybody to read, in the manner of [`file`], and answers with its place.
+/// Writes `content` into `dir` as `name`, for everybody to read, in the manner of [`file()`], and answers with its place.
 pub(crate) fn text(content: &[u8], dir: &Path, name: &str) -> Result<PathBuf> {
     let to = dir.join(name);
     replace(content, dir, &to, TEXT).doing(format!("install {}", to.display()))?;

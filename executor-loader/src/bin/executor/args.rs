@@ -37,21 +37,21 @@ const EXIT_CODES: &str = "Exit codes: the command's own; 128+N on signal N; 124 
 #[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Look for plugins in DIR first; can be given again [EXECUTOR_PLUGIN_PATH]
+    /// Look for plugins in DIR first; can be given again ($EXECUTOR_PLUGIN_PATH)
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) plugin_path: Vec<PathBuf>,
-    /// Take only plugins whose digest is in FILE, in the format of sha256sum [EXECUTOR_LOCK_FILE]
+    /// Take only plugins whose digest is in FILE, in the format of sha256sum ($EXECUTOR_LOCK_FILE)
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) lock_file: Option<PathBuf>,
-    /// Take only plugins signed with the minisign public key in FILE; can be given again [EXECUTOR_PUBLIC_KEY]
+    /// Take only plugins signed with the minisign public key in FILE; can be given again ($EXECUTOR_PUBLIC_KEY)
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) public_key: Vec<PathBuf>,
     /// Keep records of tasks in DIR; by default /run/executor for root, else executor in $XDG_RUNTIME_DIR
-    /// [EXECUTOR_STATE_DIR]
+    /// ($EXECUTOR_STATE_DIR)
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Read settings from FILE only; by default from /etc/executor/config.toml and executor/config.toml in
-    /// $XDG_CONFIG_HOME; root reads the former alone [EXECUTOR_CONFIG]
+    /// $XDG_CONFIG_HOME; root reads the former alone ($EXECUTOR_CONFIG)
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// Colour what is printed

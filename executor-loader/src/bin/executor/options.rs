@@ -79,7 +79,7 @@ pub(crate) struct Limits {
     /// At the time limit ask the task to end first, and kill it this much later; also what `stop` waits
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) grace: Option<Duration>,
-    /// Make the task's resource groups in this one [EXECUTOR_CGROUP_PARENT]
+    /// Make the task's resource groups in this one ($EXECUTOR_CGROUP_PARENT)
     #[arg(long, value_name = "GROUP")]
     pub(crate) cgroup_parent: Option<PathBuf>,
 }
@@ -172,7 +172,7 @@ pub(crate) struct Behaviour {
     /// Name the task; random if not given
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<TaskName>,
-    /// Run it with this plugin or not at all [EXECUTOR_PLUGIN]
+    /// Run it with this plugin or not at all ($EXECUTOR_PLUGIN)
     #[arg(long, value_name = "NAME")]
     pub(crate) plugin: Option<PluginName>,
     /// Run with less than was asked for where that cannot be had, and say so
