@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use executor_tests::Need;
 use libtest_mimic::Failed;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -213,10 +214,11 @@ fn insisting() -> Result<(), Failed> {
     let own = pid(&child)?;
     let ended = std::thread::spawn(move || end_of(child).map_err(|failed| format!("{failed:?}")));
     until("it has ended", || {
-        if !ended.is_finished() {
-            kill(own, Signal::SIGINT)?;
+        match kill(own, Signal::SIGINT) {
+            // Reaped between two looks.
+            Ok(()) | Err(Errno::ESRCH) => Ok(ended.is_finished()),
+            Err(errno) => Err(errno.into()),
         }
-        Ok(ended.is_finished())
     })?;
     same("the code", ended.join().map_err(|_| "it panicked")??.status.code(), Some(137))
 }

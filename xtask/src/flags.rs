@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::vm::{self, Lane};
+
 /// Builds, checks and tests the workspace.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -69,6 +71,21 @@ pub(crate) enum Verb {
         /// What to measure.
         #[arg(value_enum)]
         what: Measured,
+    },
+    /// Run the suites in emulated machines, on other kernels and with other cgroups; ends with the sum.
+    VmTest {
+        /// Only this lane; may be given more than once.
+        #[arg(long = "lane", value_name = "NAME", value_parser = vm::named)]
+        lanes: Vec<Lane>,
+        /// Only what is quick.
+        #[arg(long)]
+        short: bool,
+        /// Say what lanes there are.
+        #[arg(long)]
+        list: bool,
+        /// Words that each suite is called with: a filter, options of libtest.
+        #[arg(last = true, value_name = "SUITE ARGS")]
+        words: Vec<String>,
     },
     /// All that CI runs, stage by stage; ends with the sum.
     Ci,

@@ -20,6 +20,7 @@ mod table;
 mod tally;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,13 @@ fn carry_out(verb: Verb) -> Result {
         Verb::Table => table::verb(),
         Verb::Tidy => tidy::verb(),
         Verb::Bench { what } => bench::verb(what),
+        Verb::VmTest { list: true, .. } => {
+            vm::list();
+            Ok(())
+        }
+        Verb::VmTest { lanes, short, words, .. } => {
+            vm::verb(&lanes, if short { vm::Extent::Short } else { vm::Extent::Whole }, &words)
+        }
         Verb::Ci => ci::verb(),
     }
 }

@@ -70,7 +70,8 @@ impl Tally {
         Ok(())
     }
 
-    fn line(&mut self, line: &str) {
+    /// Reads a line of a test program, and counts what it says.
+    pub(crate) fn line(&mut self, line: &str) {
         let line = line.trim_end();
         if let Some(sums) = line.strip_prefix("test result: ") {
             let count =
@@ -127,7 +128,8 @@ impl Tally {
         if self.failed == 0 { Ok(()) } else { Err(Error::told()) }
     }
 
-    fn sums(&self) -> String {
+    /// The sums, as the closing line has them.
+    pub(crate) fn sums(&self) -> String {
         format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }

@@ -113,9 +113,9 @@ fn processor_time_is_capped() -> Result<Completion, Failed> {
     // A fifth, but the kernel looks only at ticks of its clock; without a cap it is all of it, on an idle machine.
     let (least, most) = (Duration::from_millis(u64::from(wall) / 20), Duration::from_millis(u64::from(wall) * 2 / 5));
     assert!(used >= least && used <= most, "{used:?} of {wall} ms, {most:?} at most");
-    // One thread waits no longer than it lives.
+    // Each processor counts the wait for itself.
     let waited = usage.cpu_throttled.expect("it is counted");
-    assert!(!waited.is_zero() && waited <= Duration::from_millis(u64::from(wall) + 200), "{waited:?} of {wall} ms");
+    assert!(!waited.is_zero() && waited <= Duration::from_millis(u64::from(wall) * 100), "{waited:?} of {wall} ms");
     made.end();
     HOLDS
 }
@@ -155,11 +155,11 @@ fn rate_holds() -> Result<Completion, Failed> {
     }
     let made = Made::new(&format!(r#"{{"io":[{{"device":"{}","write_bytes_per_second":1048576}}]}}"#, disk.display()));
     let (text, _) = Child::enter(&made, &["write", file.to_str().expect("text"), "2097152"]).finish();
-    fs::remove_file(&file)?;
     let wall: i32 = text.parse().expect("a number");
     if wall < 0 {
-        return skip(name, &format!("needs a file system that writes past its cache, errno {}", -wall));
+        return skip(name, &format!("needs a file that can be written past the cache, errno {}", -wall));
     }
+    fs::remove_file(&file)?;
     assert!(wall >= 1500, "2 MiB in {wall} ms, at 1 MiB a second");
     let written = made.usage().expect("it is counted").io_written;
     assert!(written >= Some(Bytes::mib(2)), "{written:?}");
