@@ -18,6 +18,7 @@ for word in $(cat /proc/cmdline); do
         vm.cgroups=*) cgroups=${word#*=} ;;
         vm.uid=*) uid=${word#*=} ;;
         vm.require=*) require=${word#*=} ;;
+        vm.suites=*) suites=${word#*=} ;;
         vm.skip=*) skip=${word#*=} ;;
     esac
 done
@@ -92,6 +93,10 @@ case $cgroups in
 esac
 mark boot "$(uname -r)" "$cgroups" "$uid" "$(age)" controllers $controllers
 while read -r name seconds; do
+    case ",$suites," in
+        *",$name,"*) ;;
+        *) continue ;;
+    esac
     mark begin "$name"
     (
         exec 3>&-

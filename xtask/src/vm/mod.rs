@@ -133,17 +133,24 @@ impl Ready {
             words: kernel_words(lane, extent),
             console: self.dir.join(format!("{}.console", lane.name)),
             up: qemu::UP,
-            suites: suites::SUITES.iter().map(|suite| Duration::from_secs(suite.seconds.into())).sum(),
+            suites: extent.suites().map(|suite| Duration::from_secs(suite.seconds.into())).sum(),
         };
         let began = Instant::now();
-        boot.run(&self.qemu, Reader::new(lane.name, tally)).map_err(Missing::Own)?;
-        for (suite, trial) in extent.left_out() {
-            let why = "it takes minutes in an emulator; `cargo xtask vm-test` runs it";
-            tally.stage(&format!("vm-{}/{suite}/{trial}", lane.name), Stage::Skipped(why.to_owned()));
+        boot.run(&self.qemu, Reader::new(lane.name, extent, tally)).map_err(Missing::Own)?;
+        for left_out in left_out(extent) {
+            let why = "it takes minutes in an emulator, and this run is a short one";
+            tally.stage(&format!("vm-{}/{left_out}", lane.name), Stage::Skipped(why.to_owned()));
         }
         told(&format!("the lane {}", lane.name), began);
         Ok(())
     }
+}
+
+/// The names of what a run of this extent does not run.
+fn left_out(extent: Extent) -> impl Iterator<Item = String> {
+    let suites = suites::SUITES.iter().filter(move |suite| extent.suites().all(|run| run.name != suite.name));
+    let trials = extent.left_out().iter().map(|(suite, trial)| format!("{suite}/{trial}"));
+    suites.map(|suite| suite.name.to_owned()).chain(trials)
 }
 
 /// What the guest's first process reads off the kernel's command line.
@@ -151,8 +158,10 @@ fn kernel_words(lane: &Lane, extent: Extent) -> String {
     let promised = suites::PROMISED.iter().filter(|need| lane.user == User::Root || **need != "root");
     let promised: Vec<&str> = promised.copied().collect();
     let skipped: Vec<&str> = extent.left_out().iter().map(|(_, trial)| *trial).collect();
+    let suites: Vec<&str> = extent.suites().map(|suite| suite.name).collect();
     let (cgroups, uid) = (lane.cgroups, lane.user.uid());
-    format!("vm.cgroups={cgroups} vm.uid={uid} vm.require={} vm.skip={}", promised.join(","), skipped.join(","))
+    let [promised, skipped, suites] = [promised, skipped, suites].map(|words| words.join(","));
+    format!("vm.cgroups={cgroups} vm.uid={uid} vm.require={promised} vm.suites={suites} vm.skip={skipped}")
 }
 
 /// The archive, an emulator, and busybox.
@@ -190,9 +199,19 @@ mod tests {
     #[test]
     fn the_guest_is_told_its_lane() {
         let words = |name: &str, extent| kernel_words(&named(name).unwrap(), extent);
-        assert_eq!(words("6.1", Extent::Whole), "vm.cgroups=v2 vm.uid=0 vm.require=root,built,strace vm.skip=");
+        let whole =
+            "vm.cgroups=v2 vm.uid=0 vm.require=root,built,strace vm.suites=conformance,recovery,command vm.skip=";
+        assert_eq!(words("6.1", Extent::Whole), whole);
         assert!(words("user", Extent::Whole).contains("vm.uid=1000 vm.require=built,strace "));
         assert!(words("v1", Extent::Short).contains("vm.cgroups=v1 ") && !words("v1", Extent::Short).ends_with('='));
+    }
+
+    #[test]
+    fn what_a_short_run_leaves_out_has_names() {
+        assert_eq!(left_out(Extent::Whole).count(), 0);
+        let names: Vec<String> = left_out(Extent::Short).collect();
+        assert_eq!(names[0], "command");
+        assert!(names[1..].iter().all(|name| name.starts_with("recovery/")), "{names:?}");
     }
 
     #[test]

@@ -27,7 +27,10 @@ pub(super) const SUITES: [Suite; 3] = [
     Suite { name: "command", seconds: 900 },
 ];
 
-/// Trials of which each takes a minute or more in an emulator, by suite.
+/// Suites that are left out of a short run: they take minutes, and what they try hardly depends on the kernel.
+const LONG_SUITES: [&str; 1] = ["command"];
+
+/// Trials of the other suites of which each takes a minute or more in an emulator.
 const LONG: [(&str, &str); 3] = [
     ("recovery", "a_start_that_is_killed_at_any_call_leaves_a_task_or_nothing"),
     ("recovery", "a_thousand_starts_and_kills_leave_nothing_and_do_not_slow_down"),
@@ -38,12 +41,17 @@ const LONG: [(&str, &str); 3] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     Whole,
-    /// Without the trials that take a minute or more.
+    /// Without the suites and trials that take minutes.
     Short,
 }
 
 impl Extent {
-    /// The trials that are left out: suite and name.
+    /// The suites that are run.
+    pub(super) fn suites(self) -> impl Iterator<Item = Suite> {
+        SUITES.into_iter().filter(move |suite| self == Self::Whole || !LONG_SUITES.contains(&suite.name))
+    }
+
+    /// The trials that are left out of those: suite and name.
     pub(super) fn left_out(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Whole => &[],
@@ -194,7 +202,14 @@ mod tests {
     }
 
     #[test]
+    fn a_short_run_leaves_out_whole_suites_as_well() {
+        assert!(Extent::Whole.suites().map(|suite| suite.name).eq(SUITES.iter().map(|suite| suite.name)));
+        assert!(Extent::Short.suites().map(|suite| suite.name).eq(["conformance", "recovery"]));
+    }
+
+    #[test]
     fn what_is_left_out_is_there() {
+        assert!(LONG_SUITES.iter().all(|long| SUITES.iter().any(|suite| suite.name == *long)));
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
         for (suite, trial) in LONG {
             let files = std::fs::read_dir(tests.join(suite)).unwrap().map(|file| file.unwrap().path());
