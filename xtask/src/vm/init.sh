@@ -56,15 +56,21 @@ case $cgroups in
         mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup ||
             mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
         cd /sys/fs/cgroup
-        mkdir init test
+        # As systemd does it for a service with Delegate= and DelegateSubgroup=.
+        unit=system.slice/executor-test.service
+        mkdir -p init "$unit/leaf"
         echo $$ >init/cgroup.procs
-        for one in $(cat cgroup.controllers); do echo "+$one" >cgroup.subtree_control; done
-        for one in $(cat test/cgroup.controllers); do echo "+$one" >test/cgroup.subtree_control; done
-        mkdir test/leaf
-        # What systemd hands over when it delegates.
-        chown "$uid" test test/cgroup.procs test/cgroup.subtree_control test/cgroup.threads
-        chown "$uid" test/leaf test/leaf/cgroup.procs test/leaf/cgroup.subtree_control test/leaf/cgroup.threads
-        leaf=/sys/fs/cgroup/test/leaf/cgroup.procs
+        for dir in . system.slice; do
+            for one in $(cat "$dir/cgroup.controllers"); do echo "+$one" >"$dir/cgroup.subtree_control"; done
+        done
+        for dir in "$unit" "$unit/leaf"; do
+            chown "$uid" "$dir" "$dir/cgroup.procs" "$dir/cgroup.subtree_control" "$dir/cgroup.threads"
+        done
+        # Root finds them switched on, an ordinary user has to do it.
+        if [ "$uid" = 0 ]; then
+            for one in $(cat "$unit/cgroup.controllers"); do echo "+$one" >"$unit/cgroup.subtree_control"; done
+        fi
+        leaf=/sys/fs/cgroup/$unit/leaf/cgroup.procs
         ;;
     v1) v1 ;;
     hybrid)
@@ -88,11 +94,11 @@ fi
 
 # What the suites find, not what was asked for.
 case $cgroups in
-    v2) controllers=$(cat /sys/fs/cgroup/test/leaf/cgroup.controllers) ;;
+    v2) controllers=$(cat "/sys/fs/cgroup/$unit/cgroup.controllers") ;;
     *) controllers=$(ls /sys/fs/cgroup) ;;
 esac
 mark boot "$(uname -r)" "$cgroups" "$uid" "$(age)" controllers $controllers
-while read -r name seconds; do
+while read -r name package seconds; do
     case ",$suites," in
         *",$name,"*) ;;
         *) continue ;;
@@ -101,10 +107,11 @@ while read -r name seconds; do
     (
         exec 3>&-
         if [ -n "$leaf" ]; then echo 0 >$leaf; fi
-        cd "$package"
-        exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$home" LANG=C RUST_BACKTRACE=1 \
-            EXECUTOR_TEST_PREFIX="$prefix" EXECUTOR_TEST_REQUIRE="$require" \
-            /vm/applets/timeout -k 10 "$seconds" $as "/vm/suites.d/$name" "$@"
+        cd "$root/$package"
+        # Nobody but the user in the leaf: what else is in it, the user could not move.
+        exec $as /vm/applets/env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$home" LANG=C \
+            RUST_BACKTRACE=1 EXECUTOR_TEST_PREFIX="$prefix" EXECUTOR_TEST_REQUIRE="$require" \
+            /vm/applets/timeout -k 10 "$seconds" "/vm/suites.d/$name" "$@"
     ) </dev/null >/run/out 2>/dev/console
     mark end "$name" $? "$(age)"
 done </vm/suites

@@ -69,14 +69,15 @@ fn machine(tree: &mut Tree, load: &Load, words: &[String]) {
         tree.text(system("etc").join(name), 0o644, content);
     }
     tree.text(system("etc/nsswitch.conf"), 0o644, "passwd: files\ngroup: files\n");
-    for dir in [&load.package, &load.scratch] {
-        tree.directory(system(dir));
+    tree.directory(system(&load.scratch));
+    for suite in SUITES {
+        tree.directory(system(load.root.join(suite.package)));
     }
     for page in &load.pages {
         tree.copy(system(page), page);
     }
     tree.text(system("vm/init"), 0o755, INIT);
-    let suites = SUITES.map(|suite| format!("{} {}\n", suite.name, suite.seconds));
+    let suites = SUITES.map(|suite| format!("{} {} {}\n", suite.name, suite.package, suite.seconds));
     tree.text(system("vm/suites"), 0o644, suites.concat());
     tree.text(system("vm/call"), 0o644, call(load, words));
 }
@@ -84,8 +85,8 @@ fn machine(tree: &mut Tree, load: &Load, words: &[String]) {
 /// The part of the script that depends on the call.
 fn call(load: &Load, words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    let [package, scratch] = [&load.package, &load.scratch].map(|dir| quoted(&dir.to_string_lossy()));
-    format!("prefix=/{PREFIX}\npackage={package}\nscratch={scratch}\nset -- {}\n", words.join(" "))
+    let [root, scratch] = [&load.root, &load.scratch].map(|dir| quoted(&dir.to_string_lossy()));
+    format!("prefix=/{PREFIX}\nroot={root}\nscratch={scratch}\nset -- {}\n", words.join(" "))
 }
 
 /// A word for the shell, whatever is in it.
@@ -133,10 +134,12 @@ fn applets(tree: &mut Tree, busybox: &Path) -> Result {
         return Err(Error::new(format!("busybox --list: {}", output.status)));
     }
     tree.copy(system("vm/busybox"), busybox);
+    // Where tasks see it that have a root of their own with /usr in it.
+    tree.copy(system("usr/bin/busybox"), busybox);
     for name in String::from_utf8_lossy(&output.stdout).lines() {
         tree.link(system("vm/applets").join(name), "../busybox");
         if !tree.has(system("usr/bin").join(name)) {
-            tree.link(system("usr/bin").join(name), "/vm/busybox");
+            tree.link(system("usr/bin").join(name), "busybox");
         }
     }
     Ok(())
@@ -157,9 +160,9 @@ mod tests {
     #[test]
     fn words_reach_the_suites_as_they_are() {
         let words = ["--exact".to_owned(), "it's $HOME".to_owned()];
-        let [package, scratch] = ["/a b", "/c"].map(PathBuf::from);
-        let load = Load { suites: Vec::new(), prefix: PathBuf::new(), package, scratch, pages: Vec::new() };
-        let script = format!("{}printf '%s|' \"$prefix\" \"$package\" \"$scratch\" \"$@\"", call(&load, &words));
+        let [root, scratch] = ["/a b", "/c"].map(PathBuf::from);
+        let load = Load { suites: Vec::new(), prefix: PathBuf::new(), root, scratch, pages: Vec::new() };
+        let script = format!("{}printf '%s|' \"$prefix\" \"$root\" \"$scratch\" \"$@\"", call(&load, &words));
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "/opt/executor|/a b|/c|--exact|it's $HOME|");
     }

@@ -199,8 +199,7 @@ mod tests {
     #[test]
     fn the_guest_is_told_its_lane() {
         let words = |name: &str, extent| kernel_words(&named(name).unwrap(), extent);
-        let whole =
-            "vm.cgroups=v2 vm.uid=0 vm.require=root,built,strace vm.suites=conformance,recovery,command vm.skip=";
+        let whole = "vm.cgroups=v2 vm.uid=0 vm.require=root,built,strace vm.suites=conformance,cgroup,launch,recovery,command vm.skip=";
         assert_eq!(words("6.1", Extent::Whole), whole);
         assert!(words("user", Extent::Whole).contains("vm.uid=1000 vm.require=built,strace "));
         assert!(words("v1", Extent::Short).contains("vm.cgroups=v1 ") && !words("v1", Extent::Short).ends_with('='));

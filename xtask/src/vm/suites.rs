@@ -13,18 +13,26 @@ use crate::error::{Doing, Error, Result};
 use crate::flags::Profile;
 use crate::place::missing_directories;
 
-/// A suite of executor-tests, and how many seconds the guest gives it; emulated, it is three to eight times slower.
+/// A suite, and how many seconds the guest gives it; emulated, it is three to eight times slower.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suite {
+    /// Its own name, and its test's in the package.
     pub(super) name: &'static str,
+    /// The directory of its package: cargo starts it there.
+    pub(super) package: &'static str,
     pub(super) seconds: u32,
 }
 
+const TESTS: &str = "tests";
+const LINUX: &str = "executor-linux";
+
 /// Every suite that runs in a guest: those that need a compiler or cargo are the host's.
-pub(super) const SUITES: [Suite; 3] = [
-    Suite { name: "conformance", seconds: 300 },
-    Suite { name: "recovery", seconds: 1800 },
-    Suite { name: "command", seconds: 900 },
+pub(super) const SUITES: [Suite; 5] = [
+    Suite { name: "conformance", package: TESTS, seconds: 300 },
+    Suite { name: "cgroup", package: LINUX, seconds: 600 },
+    Suite { name: "launch", package: LINUX, seconds: 600 },
+    Suite { name: "recovery", package: TESTS, seconds: 1800 },
+    Suite { name: "command", package: TESTS, seconds: 900 },
 ];
 
 /// Suites that are left out of a short run: they take minutes, and what they try hardly depends on the kernel.
@@ -65,9 +73,10 @@ pub(super) const PROMISED: [&str; 3] = ["root", "built", "strace"];
 
 /// Programs that the suites and their tasks call. What else there is in a guest is busybox's.
 const PROGRAMS: &str = "\
-    sh bash basename cat chmod chown cp cut date dd dirname echo env false head id kill ln ls mkdir mkfifo \
-    mktemp mv nice nohup nsenter od printenv printf pwd readlink rm rmdir seq setpriv setsid sha256sum sleep \
-    sort stat strace sync tail tee test timeout touch tr true truncate uname unshare wc";
+    awk basename bash cat chmod chown cmp cp cut date dd dirname echo env expr false find grep head id kill ln \
+    ls mkdir mkfifo mktemp mount mv nice nohup nproc nsenter od pgrep printenv printf ps pwd readlink rm rmdir \
+    sed seq setpriv setsid sh sha256sum sleep sort stat strace sync tac tail tee test timeout touch tr true \
+    truncate umount uname unshare wc xargs";
 
 /// What suites read of the workspace: pages whose command lines they execute, and what those print.
 const PAGES: [&str; 3] = ["README.md", "docs", "tests/command/cases"];
@@ -79,8 +88,8 @@ pub(super) struct Load {
     pub(super) suites: Vec<(&'static str, PathBuf)>,
     /// `bin` and `lib/executor/1` are in it.
     pub(super) prefix: PathBuf,
-    /// Where the suites are started: cargo does so in their package.
-    pub(super) package: PathBuf,
+    /// The workspace: the suites' packages are in it.
+    pub(super) root: PathBuf,
     /// Where the suites write: cargo has told them when it built them.
     pub(super) scratch: PathBuf,
     /// What they read, where it is.
@@ -96,14 +105,14 @@ pub(super) fn built(workspace: &Workspace, prefix: &Path) -> Result<Load> {
     // Optimized: a plugin is asked within two seconds what it can, and ten megabytes of a file take an emulator longer.
     compile(workspace, Profile::Release, Progress::Shown)?.put(&installed)?;
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "--no-run", "--package=executor-tests"]);
+    cargo.args(["test", "--no-run", "--package=executor-tests", "--package=executor-linux"]);
     cargo.args(SUITES.map(|suite| format!("--test={}", suite.name)));
     let files = artefacts(&mut cargo)?;
     let suites = SUITES.map(|suite| program(&files, suite.name).map(|file| (suite.name, file)));
     let suites = suites.into_iter().collect::<Result<_>>()?;
     let pages = PAGES.iter().map(|page| files_in(&workspace.root.join(page))).collect::<Result<Vec<_>>>()?.concat();
-    let (package, scratch) = (workspace.root.join("tests"), workspace.target.join("tmp"));
-    Ok(Load { suites, prefix: prefix.to_owned(), package, scratch, pages })
+    let (root, scratch) = (workspace.root.clone(), workspace.target.join("tmp"));
+    Ok(Load { suites, prefix: prefix.to_owned(), root, scratch, pages })
 }
 
 /// `path`, or the files in it if it is a directory; none where there is neither.
@@ -183,9 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn the_suites_are_tests_of_the_package() {
-        let manifest = include_str!("../../../tests/Cargo.toml");
+    fn the_suites_are_tests_of_their_packages() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for suite in SUITES {
+            let manifest = std::fs::read_to_string(root.join(suite.package).join("Cargo.toml")).unwrap();
             assert!(manifest.contains(&format!("[[test]]\nname = \"{}\"\n", suite.name)), "{}", suite.name);
         }
     }
@@ -204,7 +214,7 @@ mod tests {
     #[test]
     fn a_short_run_leaves_out_whole_suites_as_well() {
         assert!(Extent::Whole.suites().map(|suite| suite.name).eq(SUITES.iter().map(|suite| suite.name)));
-        assert!(Extent::Short.suites().map(|suite| suite.name).eq(["conformance", "recovery"]));
+        assert!(Extent::Short.suites().map(|suite| suite.name).eq(["conformance", "cgroup", "launch", "recovery"]));
     }
 
     #[test]
