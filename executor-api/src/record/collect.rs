@@ -5,6 +5,7 @@
 //! touched, and nothing that this crate has not made.
 
 use std::fs::{self, DirEntry, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
@@ -176,10 +177,10 @@ fn collect_dir(path: &Path, act: &str, patience: Duration) -> std::result::Resul
             Err(error) if error.kind() == ErrorKind::NotFound => break None,
             Err(error) => return Err(error.into()),
             Ok(None) if begun.elapsed() < patience => wait_for(&dir)?,
-            Ok(None) => return Err(stuck(&dir, act, patience).into()),
+            Ok(None) => return Err(stuck(&dir, act, patience)?.into()),
         }
     };
-    if !is_at(&dir, path) {
+    if !is_at(&dir, path)? {
         // Another who collects was first; what is at the path now is another task's.
         return Err(Obstacle::Missing);
     }
@@ -191,29 +192,36 @@ fn collect_dir(path: &Path, act: &str, patience: Duration) -> std::result::Resul
 /// Waits a moment for the lock of `dir`, unless its supervisor watches a task that runs.
 fn wait_for(dir: &Dir) -> std::result::Result<(), Obstacle> {
     // A supervisor that has written the end is about to let go.
-    if dir.holder().is_some_and(|(role, _)| role == SUPERVISOR) && !has_ended(dir) {
+    if dir.holder()?.is_some_and(|(role, _)| role == SUPERVISOR) && !has_ended(dir)? {
         return Err(Obstacle::Runs);
     }
     sleep(Duration::from_millis(1));
     Ok(())
 }
 
-fn stuck(dir: &Dir, act: &str, patience: Duration) -> Error {
-    let (_, pid) = dir.holder().unwrap_or_default();
-    let why = format!("process {pid} has held its lock for {} s", patience.as_secs());
-    Error::new(ErrorKind::Busy, act, why).with_fix(format!("look at process {pid}"))
+fn stuck(dir: &Dir, act: &str, patience: Duration) -> Result<Error> {
+    let held = format!("has held its lock for {} s", patience.as_secs());
+    Ok(match dir.holder()? {
+        Some((_, pid)) => {
+            Error::new(ErrorKind::Busy, act, format!("process {pid} {held}")).with_fix(format!("look at process {pid}"))
+        }
+        None => Error::new(ErrorKind::Busy, act, format!("a process that has not said which {held}")),
+    })
 }
 
-/// Whether the end of the task in `dir` was written.
-fn has_ended(dir: &Dir) -> bool {
-    let room = dir.regular("outcome.json", OFlag::O_RDONLY).ok().flatten();
-    room.is_none_or(|room| !matches!(read_end::<End>(&room, &dir.path), Ok(None)))
+/// Whether the end of the task in `dir` was written; what is there and is none counts as one, since nobody will write it.
+fn has_ended(dir: &Dir) -> Result<bool> {
+    let room = dir.regular("outcome.json", OFlag::O_RDONLY)?;
+    Ok(room.is_none_or(|room| !matches!(read_end::<End>(&room, &dir.path), Ok(None))))
 }
 
-/// Whether the directory at `path` is still the one that was opened.
-fn is_at(dir: &Dir, path: &Path) -> bool {
-    let now = fs::symlink_metadata(path).map(|stat| (stat.dev(), stat.ino())).ok();
-    now.is_some() && now == dir.identity()
+/// Whether the directory at `path` is still the one that was opened. That it cannot be looked at says neither.
+fn is_at(dir: &Dir, path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(stat) => Ok((stat.dev(), stat.ino()) == dir.identity()?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
 }
 
 #[cfg(test)]

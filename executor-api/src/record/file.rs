@@ -68,8 +68,9 @@ impl Dir {
     }
 
     /// Which directory it is, whatever its path is now.
-    pub(super) fn identity(&self) -> Option<(u64, u64)> {
-        self.fd.metadata().map(|stat| (stat.dev(), stat.ino())).ok()
+    pub(super) fn identity(&self) -> Result<(u64, u64)> {
+        let stat = self.fd.metadata().map_err(failed("look at", &self.path))?;
+        Ok((stat.dev(), stat.ino()))
     }
 
     /// Opens a file in it without following a link or waiting for anybody.
@@ -134,12 +135,15 @@ impl Dir {
         }
     }
 
-    /// Who has the lock, in the words that its holder wrote: the role and the process id.
-    pub(super) fn holder(&self) -> Option<(String, String)> {
-        let mut text = String::new();
-        self.regular("lock", OFlag::O_RDONLY).ok()??.take(64).read_to_string(&mut text).ok()?;
-        let (role, pid) = text.trim_end().split_once(' ')?;
-        Some((role.to_owned(), pid.to_owned()))
+    /// Who has the lock, in the words that its holder wrote: the role and the process id. None where there is no lock, or
+    /// its holder has not written yet.
+    pub(super) fn holder(&self) -> Result<Option<(String, String)>> {
+        let Some(lock) = self.regular("lock", OFlag::O_RDONLY)? else { return Ok(None) };
+        let mut text = Vec::new();
+        lock.take(64).read_to_end(&mut text).map_err(failed("read", &self.path.join("lock")))?;
+        let text = String::from_utf8_lossy(&text);
+        let words = text.trim_end().split_once(' ');
+        Ok(words.map(|(role, pid)| (role.to_owned(), pid.to_owned())))
     }
 }
 

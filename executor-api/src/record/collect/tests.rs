@@ -102,6 +102,29 @@ fn a_stuck_holder_of_the_lock_is_named() {
     assert_eq!(place.end().expect("found").expect("ended").outcome.ended, Ended::Exited(7), "it can be read meanwhile");
 }
 
+#[test]
+fn a_record_that_cannot_be_looked_at_is_not_said_to_be_another_s() {
+    let place = Place::ended();
+    let dir = Dir::open(&place.task).expect("no error").expect("it is there");
+    let file = place.task.join("record.json");
+    let unseen = is_at(&dir, &file.join("below")).expect_err("a file is no directory");
+    assert_eq!(unseen.errno(), Some(Errno::ENOTDIR as i32), "{unseen}");
+    assert_eq!(is_at(&dir, &place.task), Ok(true));
+    assert_eq!(is_at(&dir, &place.task.with_file_name("gone")), Ok(false));
+    assert_eq!(is_at(&dir, &file), Ok(false), "something else is there");
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_told_and_nothing_is_removed() {
+    let place = place();
+    let _live = place.live();
+    fs::set_permissions(place.task.join("lock"), fs::Permissions::from_mode(0o666)).expect("chmod");
+    let error = place.state.collect(&place.id).expect_err("others could have written it");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    let left = place.state.collect_all().expect("a list").left;
+    assert!(left.len() == 1 && place.task.is_dir(), "{left:?}");
+}
+
 /// How often a record is made while others collect.
 const ROUNDS: usize = 300;
 
