@@ -3,6 +3,7 @@
 //! Follows proc_pid_mountinfo(5). A mount that another one lies over is left out: its path leads elsewhere.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -29,10 +30,19 @@ struct Line {
 }
 
 /// Every mount of a hierarchy that its path leads to, in the order of the text.
-pub(super) fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
-    let lines: Vec<Line> = mountinfo.split(|byte| *byte == b'\n').filter_map(line).collect();
+///
+/// # Errors
+///
+/// `InvalidData` for a line that is no mount: left out, it could be one that lies over a hierarchy.
+pub(super) fn mounts(mountinfo: &[u8]) -> io::Result<Vec<Mount>> {
+    let unread = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        io::Error::new(io::ErrorKind::InvalidData, format!("the line {text:?} is no mount"))
+    };
+    let texts = mountinfo.split(|byte| *byte == b'\n').filter(|text| !text.is_empty());
+    let lines = texts.map(|text| line(text).ok_or_else(|| unread(text))).collect::<io::Result<Vec<Line>>>()?;
     let reachable = lines.iter().filter(|line| line.group.is_some() && leads_to(&line.point, &lines) == Some(line.id));
-    reachable.filter_map(|line| line.group.clone()).collect()
+    Ok(reachable.filter_map(|line| line.group.clone()).collect())
 }
 
 /// The mount that the kernel comes to on its way along `path`, from the root that is on top.
@@ -106,7 +116,7 @@ mod tests {
     use super::*;
 
     fn points(mountinfo: &str) -> Vec<String> {
-        mounts(mountinfo.as_bytes()).iter().map(|mount| mount.point.display().to_string()).collect()
+        mounts(mountinfo.as_bytes()).expect("mounts").iter().map(|mount| mount.point.display().to_string()).collect()
     }
 
     #[test]
@@ -132,10 +142,24 @@ mod tests {
     #[test]
     fn odd_paths_and_lines_are_read_as_they_are() {
         let odd = "32 31 0:29 /a\\040b /c\\134\\011d ro,relatime shared:1 master:2 - cgroup2 c rw,nsdelegate\n\
-                   garbage\n\n33 31 0:30 / /x rw\n34 35 0:1 / /y rw - cgroup c rw,pids\n35 34 0:1 / /y rw - tmpfs t rw\n";
-        let found = mounts(odd.as_bytes());
+                   \n34 35 0:1 / /y rw - cgroup c rw,pids\n35 34 0:1 / /y rw - tmpfs t rw\n";
+        let found = mounts(odd.as_bytes()).expect("mounts");
         assert_eq!((found[0].root.as_os_str(), found[0].point.as_os_str()), ("/a b".as_ref(), "/c\\\td".as_ref()));
         assert_eq!((found.len(), found[0].writable, found[0].options[1].as_str()), (1, false, "nsdelegate"));
         assert_eq!(group_path(b"/a (deleted)"), None);
+    }
+
+    #[test]
+    fn a_line_that_is_no_mount_is_an_error_and_never_left_out() {
+        let group = "31 27 0:28 / /sys/fs/cgroup rw - cgroup2 c rw\n";
+        for odd in [
+            "garbage",
+            "33 31 0:30 / /x rw",
+            "x 31 0:39 / /sys/fs/cgroup rw - tmpfs t rw",
+            "46 - 0:39 / /x rw - t t rw",
+        ] {
+            let error = mounts(format!("{group}{odd}\n").as_bytes()).expect_err(odd);
+            assert!(error.to_string().contains(odd), "{error}");
+        }
     }
 }

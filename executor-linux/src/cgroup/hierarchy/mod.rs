@@ -12,6 +12,8 @@ use super::controller::{Controller, Version};
 use super::error::ReadHierarchies;
 use super::mount::{Mount, group_path, mounts};
 
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+
 /// One hierarchy of groups, as this process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
@@ -74,7 +76,7 @@ impl Hierarchies {
     /// [`ReadHierarchies`] where /proc is not mounted or cannot be read.
     pub fn find() -> Result<Self, ReadHierarchies> {
         let read = |path: &Path| fs::read(path).map_err(|source| ReadHierarchies { file: path.to_owned(), source });
-        let [mountinfo, own] = ["/proc/self/mountinfo", "/proc/self/cgroup"].map(|path| read(Path::new(path)));
+        let [mountinfo, own] = [MOUNTINFO, "/proc/self/cgroup"].map(|path| read(Path::new(path)));
         Self::parse(&mountinfo?, &own?, |mount| {
             let file = mount.join("cgroup.controllers");
             match fs::read_to_string(&file) {
@@ -89,10 +91,15 @@ impl Hierarchies {
     ///
     /// # Errors
     ///
-    /// What `offered` says.
-    pub fn parse<E>(mountinfo: &[u8], own: &[u8], offered: impl Fn(&Path) -> Result<String, E>) -> Result<Self, E> {
+    /// What `offered` says; [`ReadHierarchies`] for a line that is no mount.
+    pub fn parse(
+        mountinfo: &[u8],
+        own: &[u8],
+        offered: impl Fn(&Path) -> Result<String, ReadHierarchies>,
+    ) -> Result<Self, ReadHierarchies> {
         let mut found: Vec<(Mount, Hierarchy)> = Vec::new();
-        for mount in mounts(mountinfo) {
+        let mounts = mounts(mountinfo).map_err(|source| ReadHierarchies { file: MOUNTINFO.into(), source })?;
+        for mount in mounts {
             let Some(hierarchy) = hierarchy(&mount, own, &offered)? else { continue };
             let (version, controllers) = (hierarchy.version, &hierarchy.controllers);
             // There is one of version 2, whatever its mounts offer.
@@ -129,11 +136,11 @@ impl Hierarchies {
 }
 
 /// The hierarchy behind `mount`; none for one without controllers that is not the one of version 2.
-fn hierarchy<E>(
+fn hierarchy(
     mount: &Mount,
     own: &[u8],
-    offered: impl Fn(&Path) -> Result<String, E>,
-) -> Result<Option<Hierarchy>, E> {
+    offered: impl Fn(&Path) -> Result<String, ReadHierarchies>,
+) -> Result<Option<Hierarchy>, ReadHierarchies> {
     let (controllers, line) = match mount.version {
         Version::V1 => {
             let controllers = Controller::named(mount.options.iter().map(String::as_str), Version::V1);

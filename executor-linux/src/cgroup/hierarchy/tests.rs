@@ -1,6 +1,5 @@
 //! The hosts in `fixtures`, and what they come to.
 
-use std::convert::Infallible;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +9,8 @@ use super::*;
 fn host(situation: &str) -> Hierarchies {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(situation);
     let text = |name: &str| fs::read_to_string(dir.join(name)).expect(name);
-    let offered = |_: &Path| Ok::<_, Infallible>(text("controllers"));
-    match Hierarchies::parse(text("mountinfo").as_bytes(), text("cgroup").as_bytes(), offered) {
-        Ok(hierarchies) => hierarchies,
-    }
+    let offered = |_: &Path| Ok(text("controllers"));
+    Hierarchies::parse(text("mountinfo").as_bytes(), text("cgroup").as_bytes(), offered).expect("a host")
 }
 
 /// Where `controller` lives: the version, and our own group's directory.
@@ -85,8 +82,8 @@ fn a_mount_from_outside_of_the_namespace_does_not_show_our_own_group() {
 #[test]
 fn of_several_mounts_of_a_hierarchy_the_one_where_we_can_write_counts() {
     let parse = |mountinfo: &str| {
-        let offered = |_: &Path| Ok::<_, Infallible>("memory pids\n".to_owned());
-        let Ok(found) = Hierarchies::parse(mountinfo.as_bytes(), b"0::/a/b\n", offered);
+        let offered = |_: &Path| Ok("memory pids\n".to_owned());
+        let found = Hierarchies::parse(mountinfo.as_bytes(), b"0::/a/b\n", offered).expect("a host");
         found.iter().map(|hierarchy| hierarchy.own_dir()).collect::<Vec<_>>()
     };
     let (other, read_only) = ("1 0 0:2 /x /1 rw - cgroup2 c rw\n", "2 0 0:2 / /2 ro - cgroup2 c rw\n");
@@ -98,13 +95,17 @@ fn of_several_mounts_of_a_hierarchy_the_one_where_we_can_write_counts() {
 
 #[test]
 fn a_group_that_was_removed_is_not_ours() {
-    let offered = |_: &Path| Ok::<_, Infallible>(String::new());
-    let Ok(found) = Hierarchies::parse(b"1 0 0:2 / /1 rw - cgroup2 c rw\n", b"0::/a (deleted)\n", offered);
+    let offered = |_: &Path| Ok(String::new());
+    let found = Hierarchies::parse(b"1 0 0:2 / /1 rw - cgroup2 c rw\n", b"0::/a (deleted)\n", offered).expect("a host");
     assert_eq!(found.unified().map(Hierarchy::own), Some(None));
 }
 
 #[test]
 fn what_cannot_be_read_is_an_error_and_not_a_host_without_controllers() {
-    let found = Hierarchies::parse(b"1 0 0:2 / /1 rw - cgroup2 c rw\n", b"0::/\n", |_| Err("refused"));
-    assert_eq!(found, Err("refused"));
+    let refused =
+        |file: &Path| Err(ReadHierarchies { file: file.into(), source: io::ErrorKind::PermissionDenied.into() });
+    let found = Hierarchies::parse(b"1 0 0:2 / /1 rw - cgroup2 c rw\n", b"0::/\n", refused);
+    assert_eq!(found.map_err(|error| error.to_string()), Err("read /1".into()));
+    let found = Hierarchies::parse(b"nonsense\n", b"0::/\n", |_| Ok(String::new()));
+    assert_eq!(found.map_err(|error| error.to_string()), Err("read /proc/self/mountinfo".into()));
 }
