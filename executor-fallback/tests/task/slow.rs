@@ -19,6 +19,7 @@ use executor_api::{
     Cause, Ended, Error, ErrorKind, Executor, Plugin, Resources, Result, StdioFds, TaskId, TaskName, TaskSpec,
 };
 use executor_fallback::{FallbackPlugin, FallbackTask};
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -119,8 +120,19 @@ fn refused(answer: Result<()>, words: &str) -> Error {
 
 fn nothing_is_left(id: &TaskId) {
     assert_eq!(plugin().open(id).map(drop).map_err(|error| error.kind()), Err(ErrorKind::NotFound));
-    let carries = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("cmdline")).ok();
-    let all = || std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(carries);
+    let words = |entry: std::io::Result<std::fs::DirEntry>| {
+        match std::fs::read(entry.expect("/proc").path().join("cmdline")) {
+            Ok(words) => Some(String::from_utf8_lossy(&words).into_owned()),
+            // No process, or one that has ended meanwhile. Whatever cannot be read for another reason could be it.
+            Err(error)
+                if [Some(libc::ENOENT), Some(libc::ENOTDIR), Some(libc::ESRCH)].contains(&error.raw_os_error()) =>
+            {
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let all = || std::fs::read_dir("/proc").expect("/proc").filter_map(words);
     eventually("its supervisor is gone", || !all().any(|line| line.contains(&id.to_string())));
 }
 
