@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use executor_tests::Need;
+use executor_tests::{Need, misbehaving};
 use libtest_mimic::Failed;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -26,6 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     ("streams_and_arguments_go_through_unchanged", &[Need::Built], streams),
     ("the_environment_is_clean", &[Need::Built], environment),
     ("best_effort_runs_and_says_what_is_missing", &[Need::Built], best_effort),
+    ("that_a_plugin_cannot_tell_what_it_enforces_is_said", &[Need::Built], unknown_enforcement),
     ("an_unknown_plugin_is_refused_and_the_known_ones_named", &[Need::Built], unknown_plugin),
     ("signals_are_handed_on", &[Need::Built], signals),
     ("what_it_was_started_to_ignore_it_goes_on_ignoring", &[Need::Built], ignored),
@@ -158,6 +160,26 @@ fn best_effort() -> Result<(), Failed> {
     ended(&output, 0, &["executor: not enforced: ", "pids"])?;
     same("it ran", text(&output.stdout).as_str(), "ran\n")?;
     same("it is told on one line", text(&output.stderr).lines().count(), 1)
+}
+
+fn unknown_enforcement() -> Result<(), Failed> {
+    let place = Place::new()?;
+    let dir = place.path("plugins");
+    std::fs::create_dir(&dir)?;
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))?;
+    drop(misbehaving("panic-applied", "misbehave", &dir));
+    let path = dir.to_string_lossy().into_owned();
+    let words = ["run", "--plugin-path", &path, "--plugin", "misbehave", "--best-effort", "--", "exit", "3"];
+    let output = place.executor(&words)?;
+    // After the panic nothing can be asked of the plugin any more, its end included.
+    same("the code", output.status.code(), Some(125))?;
+    let told = text(&output.stderr);
+    let lines: Vec<&str> = told.lines().collect();
+    let begins = ["executor: what of it is enforced is not known: applied: ", "executor: the task misbehave."];
+    match lines[..] {
+        [first, second, ..] if first.starts_with(begins[0]) && second.starts_with(begins[1]) => Ok(()),
+        _ => Err(format!("what it says: {told}").into()),
+    }
 }
 
 fn unknown_plugin() -> Result<(), Failed> {

@@ -3,10 +3,11 @@
 //! `args`, `options` and `values` read words, `config`, `document` and `environment` read files, `resolve` turns both into what the
 //! library takes. One file per command: `run`, `start`, `wait`, `stop` (with `kill`), `ps` (with `inspect` and `stats`),
 //! `logs`, `gc`, `plugins`, `doctor`, `plan` (`--dry-run`), `pages` (manual, completions, reference, schema). `outcome` says
-//! how a task ended, `report` talks to the user, `print` writes listings. Standard output belongs to the task or to the
+//! how a task ended, `report` talks to the user, `print` writes listings; `begin` is what `run` and `start` share. Standard output belongs to the task or to the
 //! listing; everything else goes to standard error behind `executor:`.
 
 mod args;
+mod begin;
 mod config;
 mod doctor;
 mod document;

@@ -3,9 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use executor_loader::Error;
-use executor_loader::executor_api::{Applied, Cause, Ended, Outcome, TaskId, Usage};
+use executor_loader::executor_api::{Cause, Ended, Outcome, TaskId, Usage};
 use serde_json::{Value, json};
 
+use super::begin::Got;
 use super::report::{self, exit};
 
 /// The exit code for how a task ended.
@@ -20,17 +21,15 @@ pub(crate) fn code(outcome: &Outcome) -> u8 {
 }
 
 /// The end of a task as a document.
-pub(crate) fn document(id: &TaskId, outcome: &Outcome, usage: &Usage, applied: &Applied) -> Value {
-    json!({
+pub(crate) fn document(id: &TaskId, outcome: &Outcome, usage: &Usage, got: &Got) -> Value {
+    got.written_into(json!({
         "schema": 1,
         "id": id,
         "plugin": id.plugin(),
         "outcome": outcome,
         "exit_code": code(outcome),
         "usage": usage,
-        "enforced": applied.enforced,
-        "not_enforced": applied.not_enforced,
-    })
+    }))
 }
 
 /// What kept a task from running, as a document.

@@ -7,7 +7,6 @@ use std::path::{Component, Path, PathBuf};
 
 use executor_loader::executor_api::isolation::{Isolation, Network, Syscalls};
 use executor_loader::executor_api::limits::IoLimit;
-use executor_loader::executor_api::task_dir::AllocDir;
 use executor_loader::executor_api::units::Bytes;
 use executor_loader::executor_api::{
     Enforcement, Error as TaskError, ErrorKind, Feature, Identity, Resources, TaskDir, TaskName, TaskSpec,
@@ -121,15 +120,6 @@ fn require_isolation(command: &mut Command, options: &TaskOptions, config: &Conf
     }
     if options.isolation.require_isolation || config.require_isolation == Some(true) {
         command.require_isolation();
-    }
-    Ok(())
-}
-
-/// Makes the directories of an allocation, where one is asked for. Not before a plugin was found for the task: what cannot
-/// run leaves nothing.
-pub(crate) fn build(command: &mut Command, options: &TaskOptions) -> Result<(), Error> {
-    if let (Some(alloc), Some(name)) = (&options.files.alloc_dir, command.task_name().cloned()) {
-        command.task_dir(AllocDir::new(here(alloc)?).build(name.as_str())?);
     }
     Ok(())
 }
@@ -280,12 +270,12 @@ fn directory(files: &Files, name: Option<&TaskName>) -> Result<Option<(TaskDir, 
     }
     let Some(alloc) = &files.alloc_dir else { return Ok(None) };
     let name = name.cloned().unwrap_or_else(TaskName::random);
-    // Where it will be; `build` makes it.
+    // Where it will be; `begin` makes it.
     Ok(Some((TaskDir::new(here(alloc)?.join(name.as_str())), Some(name))))
 }
 
 /// `path` as seen from any directory, without `..`.
-fn here(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn here(path: &Path) -> Result<PathBuf, Error> {
     let failed = |error: io::Error| {
         // Not found is what is told of programs.
         TaskError::from_io(format!("find {}", path.display()), &error).with_kind(ErrorKind::InvalidSpec)

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use executor_loader::executor_api::record::State;
 use executor_loader::executor_api::units::Signal;
-use executor_loader::executor_api::{Applied, Error as TaskError, ErrorKind, Outcome, Usage};
-use executor_loader::{Error, Loader, Task, not_enforced_line};
+use executor_loader::executor_api::{Error as TaskError, ErrorKind, Outcome, Usage};
+use executor_loader::{Error, Loader, Task};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::args::{Global, Run};
+use super::begin::{Got, begin};
 use super::config::Config;
 use super::report::exit;
 use super::resolve::{self, Ground};
@@ -50,22 +51,24 @@ fn run_to_end(global: &Global, config: &Config, args: &Run, to: Option<&File>) -
         plan::print(&command, &loader, args.json)?;
         return Ok(exit::SUCCESS);
     }
-    command.choose(&loader)?;
-    resolve::build(&mut command, &args.options)?;
     // Before the start: a signal that comes meanwhile is kept, and handed on after it.
     let running = Arc::new(OnceLock::new());
     forward(Arc::clone(&running))?;
-    let started = command.start(&loader)?;
+    let (started, got) = begin(global, &args.options, &mut command, &loader)?;
     let task = running.get_or_init(|| started);
-    let applied = task.applied().unwrap_or_default();
-    if let (false, Some(line)) = (global.quiet, not_enforced_line(&applied)) {
-        report::say(&format!("{line} ({})", task.id().plugin()));
-    }
-    let outcome = task.wait()?;
+    let outcome = match task.wait() {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // What nobody waits for must not run on: the caller is told that it failed.
+            report::say(&format!("the task {} is killed: its end cannot be waited for", task.id()));
+            task.kill()?;
+            return Err(error);
+        }
+    };
     report::tell_end(&outcome, command.resources().wall_time, global.quiet);
     // Before the record goes, which is the only other place that tells the end.
     if let Some(to) = to {
-        write(to, &document(&loader, task, &outcome, &applied)).inspect_err(|_| {
+        write(to, &document(&loader, task, &outcome, &got)).inspect_err(|_| {
             report::say(&format!("the task {} {outcome}; its record is kept", task.id()));
         })?;
     }
@@ -78,13 +81,13 @@ fn run_to_end(global: &Global, config: &Config, args: &Run, to: Option<&File>) -
 }
 
 /// The report on a task that has ended. What it used is with its record, where the plugin keeps one.
-fn document(loader: &Loader, task: &Task, outcome: &Outcome, applied: &Applied) -> Value {
+fn document(loader: &Loader, task: &Task, outcome: &Outcome, got: &Got) -> Value {
     let recorded = || match loader.records().ok()?.find(task.id()).ok()?.state {
         State::Ended(end) => Some(end.usage),
         _ => None,
     };
     let usage: Usage = task.stats().ok().or_else(recorded).unwrap_or_default();
-    outcome::document(task.id(), outcome, &usage, applied)
+    outcome::document(task.id(), outcome, &usage, got)
 }
 
 /// Hands signals on to the task, once it runs, for as long as this process lives.

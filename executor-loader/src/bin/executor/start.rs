@@ -1,10 +1,11 @@
 //! `executor start`: a task in the background; its id is all that is printed.
 
+use executor_loader::Error;
 use executor_loader::executor_api::Error as TaskError;
-use executor_loader::{Error, not_enforced_line};
 use serde_json::json;
 
 use super::args::{Global, Start};
+use super::begin::begin;
 use super::config::Config;
 use super::report::{self, exit};
 use super::resolve::{self, Ground};
@@ -21,25 +22,10 @@ pub(crate) fn start(global: &Global, config: &Config, args: &Start) -> Result<u8
         plan::print(&command, &loader, args.json)?;
         return Ok(exit::SUCCESS);
     }
-    command.choose(&loader)?;
-    resolve::build(&mut command, &args.options)?;
-    let task = command.start(&loader)?;
-    let applied = task.applied().unwrap_or_default();
-    if let (false, Some(line)) = (global.quiet, not_enforced_line(&applied)) {
-        report::say(&format!("{line} ({})", task.id().plugin()));
-    }
+    let (task, got) = begin(global, &args.options, &mut command, &loader)?;
     let id = task.id();
     let told = match args.json {
-        true => format!(
-            "{:#}\n",
-            json!({
-                "schema": 1,
-                "id": id,
-                "plugin": id.plugin(),
-                "enforced": applied.enforced,
-                "not_enforced": applied.not_enforced,
-            })
-        ),
+        true => format!("{:#}\n", got.written_into(json!({ "schema": 1, "id": id, "plugin": id.plugin() }))),
         false => format!("{id}\n"),
     };
     match print::bytes(told.as_bytes(), &mut std::io::stdout()) {

@@ -20,7 +20,7 @@ pub(crate) fn wait(global: &Global, args: &Wait) -> Result<u8, Error> {
         _ => return Err(TaskError::unsupported("wait for a task in this state").into()),
     };
     if args.json {
-        print::json(&outcome::document(&id, &end.outcome, &end.usage, &found.record.applied))?;
+        print::json(&outcome::document(&id, &end.outcome, &end.usage, &found.record.applied.clone().into()))?;
     }
     report::tell_end(&end.outcome, None, global.quiet);
     match args.rm.then(|| records.collect(&id)) {
